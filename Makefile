@@ -1,0 +1,55 @@
+# `make check test` is what the continuous integration runs; the second time is fast.
+PYTHON ?= python3
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+BIN = .venv/bin
+PEERS = .venv-peers/bin
+
+.PHONY: install demo test test-all check format bench bench-peers clean
+
+install: .venv/installed
+
+.venv/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: install
+	$(BIN)/synthaug demo
+
+test: install
+	$(BIN)/python -m pytest -q
+
+test-all: install
+	$(BIN)/python -m pytest -q -m ""
+
+# Doctests run with the tests: they need the whole library anyway.
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install
+	$(BIN)/python benchmarks/run.py gain_tabular
+	$(BIN)/python benchmarks/run.py speed
+	$(BIN)/python benchmarks/run.py adult
+	$(BIN)/python benchmarks/check.py
+
+# CTGAN and ARF cap pandas below 3 and CTGAN's licence is not free: they live in an environment of their own, never in ours.
+.venv-peers/installed: Makefile
+	$(PYTHON) -m venv .venv-peers
+	$(PEERS)/pip install --quiet torch==2.13.0
+	$(PEERS)/pip install --quiet ctgan==0.12.1 arfpy==0.1.1 "pandas<3" pyarrow scikit-learn
+	touch $@
+
+bench-peers: install .venv-peers/installed
+	$(PEERS)/python benchmarks/peers.py speed
+	$(PEERS)/python benchmarks/peers.py adult --minutes 30
+
+clean:
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

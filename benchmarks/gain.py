@@ -1,0 +1,239 @@
+"""The gain of augmentation on small tables, after the protocol of TabEBM (Margeloiu et al., NeurIPS 2024).
+
+A cell is a table, a number of real training rows and a seed. Every arm adds 500 rows, the same number a class, to the
+same real rows; five classifiers learn from both and are scored on real rows that no arm has seen. The judge is the
+library's own `compare`. Cells are independent jobs; each finished one is a line of a file in the cache, so a killed run
+goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import time
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import datasets
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed, parallel_config
+from scipy import stats
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import synthaug
+
+SIZES, SEEDS, AMOUNT, SMALL = (20, 50, 100, 200, 500), 5, 500, 200
+METRICS = ["balanced_accuracy", "f1_macro"]
+BASELINES = ["real", "duplicate", "class_weight", "smote", "jitter"]
+OURS = ["vae", "gan"]
+PEERS = ["ctgan", "tvae", "arf"]  # rows made by peers.py in an environment of its own
+QUICK = {"sets": ["wine", "haberman", "credit"], "sizes": [20, 100], "seeds": 1}
+
+
+class Cell(NamedTuple):
+    """One job."""
+
+    set: str
+    n: int
+    seed: int
+
+
+class MadeElsewhere:
+    """An arm whose rows lie in a file: those that a peer made from the training rows of the same cell."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def fit_resample(self, X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
+        """Put the rows in the file below the real ones."""
+        made = pd.read_parquet(self.file)
+        rows = pd.concat([X, made[X.columns]], ignore_index=True)
+        return rows, pd.concat([y, made[y.name]], ignore_index=True)
+
+
+def peer_file(arm: str, cell: Cell) -> Path:
+    """Where peers.py leaves the rows that a peer made for a cell."""
+    return datasets.CACHE / "peers" / arm / f"{cell.set}-{cell.n}-{cell.seed}.parquet"
+
+
+def make_arm(name: str, cell: Cell) -> Any:
+    """A fresh arm by its name."""
+    if name == "vae":
+        return synthaug.SynthResampler(amount=AMOUNT)
+    if name == "gan":
+        return synthaug.SynthResampler(synthaug.Synthesizer(generator=synthaug.ConditionalGAN), amount=AMOUNT)
+    if name in PEERS:
+        return MadeElsewhere(peer_file(name, cell))
+    return synthaug.default_arms(amount=AMOUNT)[name]
+
+
+def classifiers() -> dict[str, Any]:
+    """Five kinds of classifier, each behind the same preparation, which learns from the augmented rows."""
+    numbers = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
+    )
+    categories = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    prepare = make_column_transformer(
+        (numbers, make_column_selector(dtype_include="number")),
+        (categories, make_column_selector(dtype_exclude="number")),
+    )
+    models = {
+        "logistic": LogisticRegression(max_iter=1000),
+        "neighbours": KNeighborsClassifier(5),
+        "forest": RandomForestClassifier(50),
+        # By default a leaf needs 20 rows: on 20 real rows there would be no tree, and anything would be a gain.
+        "boosting": HistGradientBoostingClassifier(max_iter=40, min_samples_leaf=5, early_stopping=False),
+        # A high rate, so that few batches an epoch (few real rows) are enough and more rows are no gain by themselves.
+        "mlp": MLPClassifier((64,), learning_rate_init=0.01, max_iter=100),
+    }
+    return {name: make_pipeline(prepare, model) for name, model in models.items()}
+
+
+def score_cell(cell: Cell, arms: list[str]) -> dict[str, Any]:
+    """The scores of some arms in one cell, as plain values."""
+    start = time.perf_counter()
+    data = datasets.load(cell.set)
+    made = {name: make_arm(name, cell) for name in arms}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", message="Without a score")  # counted in the results
+        found = synthaug.compare(
+            made,
+            classifiers(),
+            data.X,
+            data.y,
+            cv=[datasets.split(data.y, cell.n, cell.seed)],
+            scoring=METRICS,
+            random_state=cell.seed,
+        )
+    return {
+        **cell._asdict(),
+        "arms": arms,
+        "scores": found.scores.drop(columns="split").round(6).to_dict("split", index=False)["data"],
+        "failures": found.failures[["arm", "estimator", "error"]].values.tolist(),
+        "seconds": round(time.perf_counter() - start, 2),
+    }
+
+
+def stamp(arm: str) -> str:
+    """A name for the code behind the results of an arm: a result is used again only while this stays the same."""
+    root = Path(synthaug.__file__).parent
+    judge = [*root.glob("evaluate/*.py"), root / "amounts.py", root / "oversampling.py", Path(datasets.__file__)]
+    files = [*root.rglob("*.py"), Path(datasets.__file__)] if arm in OURS else judge
+    sources = [file.read_bytes() for file in sorted(files)]
+    protocol = repr((classifiers(), AMOUNT, METRICS)).encode()
+    return hashlib.sha256(b"\0".join([protocol, *sources])).hexdigest()[:12]
+
+
+def read_cells(file: Path, stamps: dict[str, str]) -> dict[tuple[Cell, str], dict[str, Any]]:
+    """Finished results by cell and arm; a line that was cut short by a kill is passed over."""
+    found = {}
+    for line in file.read_text().splitlines() if file.exists() else []:
+        try:
+            result = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        cell = Cell(result["set"], result["n"], result["seed"])
+        for arm in result["arms"]:
+            if result["stamps"].get(arm) == stamps.get(arm, "not asked for"):
+                found[cell, arm] = result
+    return found
+
+
+def run(
+    sets: list[str], sizes: Iterable[int], seeds: int, arms: list[str], n_jobs: int, cells_file: Path
+) -> pd.DataFrame:
+    """All scores, long: set, n, seed, arm, classifier, metric, score, seconds; those at hand are not made again."""
+    datasets.download()
+    arms = ["real", *(arm for arm in arms if arm != "real")]
+    labels = {name: datasets.load(name).y for name in sets}
+    cells = [
+        Cell(*cell) for cell in itertools.product(sets, sizes, range(seeds)) if datasets.fits(labels[cell[0]], cell[1])
+    ]
+    cells.sort(key=lambda cell: cell.seed)  # stopped early, all sets and sizes have been seen
+    stamps = {arm: stamp(arm) for arm in arms}
+    done = read_cells(cells_file, stamps)
+    missing = [(cell, [arm for arm in arms if (cell, arm) not in done]) for cell in cells]
+    missing = [(cell, todo) for cell, todo in missing if todo]
+    print(f"{len(cells)} cells, {len(missing)} to do", flush=True)
+    start = time.perf_counter()
+    with parallel_config("loky", inner_max_num_threads=1):
+        jobs = (delayed(score_cell)(cell, todo) for cell, todo in missing)
+        results = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs)
+        for i, result in enumerate(results, 1):
+            result["stamps"] = {arm: stamps[arm] for arm in result["arms"]}
+            with cells_file.open("a") as stream:
+                stream.write("\n" + json.dumps(result))
+            minutes = (time.perf_counter() - start) / 60
+            took = f"{result['set']} {result['n']} {result['seed']}: {result['seconds']:.1f} s"
+            print(f"{i}/{len(missing)} {took}, {minutes * (len(missing) - i) / i:.1f} minutes left", flush=True)
+    done = read_cells(cells_file, stamps)
+    rows = [(*cell, *row) for cell in cells for arm in arms for row in done[cell, arm]["scores"] if row[0] == arm]
+    return pd.DataFrame(rows, columns=["set", "n", "seed", "arm", "classifier", "metric", "score", "seconds"])
+
+
+def summarise(scores: pd.DataFrame) -> dict[str, Any]:
+    """Mean gains in percentage points. Every table counts the same, and so does every size and classifier within it."""
+    arms = [arm for arm in scores["arm"].unique() if arm != "real"]
+    n_classifiers = scores["classifier"].nunique()
+    expected = scores[scores["arm"] == "real"].groupby("metric").size().iloc[0]
+    found = scores[scores["metric"] == METRICS[0]].groupby("arm").size()
+    once = scores.drop_duplicates(["set", "n", "seed", "arm"])
+    return {
+        "metrics": {metric: _tables(rows, arms) for metric, rows in scores.groupby("metric")},
+        "missing_scores": {
+            # Class weights exist in three of the five classifiers.
+            arm: int(expected * (3 / n_classifiers if arm == "class_weight" else 1) - found.get(arm, 0))
+            for arm in arms
+        },
+        "seconds": {
+            arm: _rounded(rows.groupby("n")["seconds"].mean()) for arm, rows in once.groupby("arm") if arm in arms
+        },
+    }
+
+
+def _tables(scores: pd.DataFrame, arms: list[str]) -> dict[str, Any]:
+    wide = scores.pivot_table(index=["set", "n", "seed", "classifier"], columns="arm", values="score")
+    gains = 100 * wide[arms].sub(wide["real"], axis=0)
+    cells = gains.groupby(["set", "n"], sort=False).mean()
+    small = cells[cells.index.get_level_values("n") <= SMALL].groupby("set", sort=False).mean()
+    return {
+        "real": _rounded(100 * wide["real"].groupby("n").mean()),
+        "overall": {arm: _interval(small[arm]) for arm in arms},
+        **{
+            f"versus_{other}": {arm: _interval(small[arm] - small[other]) for arm in arms if arm != other}
+            for other in ("smote", "jitter")
+            if other in arms
+        },
+        "by_size": {arm: _rounded(cells[arm].groupby("n").mean()) for arm in arms},
+        "by_set": {arm: _rounded(small[arm]) for arm in arms},
+        "by_classifier": {
+            arm: _rounded(gains.loc[gains.index.get_level_values("n") <= SMALL, arm].groupby("classifier").mean())
+            for arm in arms
+        },
+        "worst_set": {arm: {"set": small[arm].idxmin(), "gain": round(float(small[arm].min()), 3)} for arm in arms},
+    }
+
+
+def _interval(by_set: pd.Series) -> dict[str, float]:
+    """The mean over tables, and its 95% t interval: how far it would move with other tables."""
+    mean, error = by_set.mean(), stats.sem(by_set) if len(by_set) > 1 else np.nan
+    half = error * stats.t.ppf(0.975, max(len(by_set) - 1, 1))
+    low, high = (None if np.isnan(half) else round(float(mean + side * half), 3) for side in (-1, 1))
+    return {"gain": round(float(mean), 3), "low": low, "high": high}
+
+
+def _rounded(series: pd.Series) -> dict[str, float]:
+    return {str(key): round(float(value), 3) for key, value in series.dropna().items()}

@@ -1,0 +1,97 @@
+"""Run a benchmark and write its figures, with the machine, versions and protocol, to `results/<name>.json`.
+
+python benchmarks/run.py gain_tabular [--quick] [--sets ...] [--arms ...] [-o FILE]
+python benchmarks/run.py speed
+python benchmarks/run.py adult
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import costs
+import datasets
+import gain
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ["synthaug", "torch", "pytorch-lightning", "scikit-learn", "imbalanced-learn", "pandas", "numpy"]
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    models = [line for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    return {
+        "cores": os.cpu_count(),
+        "cpu": models[0].split(":")[1].strip() if models else platform.processor(),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def _lines(file: str) -> list[str]:
+    return Path(file).read_text().splitlines() if Path(file).exists() else []
+
+
+def write(file: Path, benchmark: str, protocol: dict[str, Any], figures: dict[str, Any]) -> None:
+    """Write the results as JSON that reads well in a diff."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    whole = {"benchmark": benchmark, "machine": machine(), "protocol": protocol, **figures}
+    file.write_text(json.dumps(whole, indent=1) + "\n")
+    print(f"wrote {file}")
+
+
+def run_gain(args: argparse.Namespace) -> None:
+    """The gain on small tables."""
+    name = "gain_tabular_quick" if args.quick else "gain_tabular"
+    sets = args.sets or (gain.QUICK["sets"] if args.quick else list(datasets.DEVELOPMENT))
+    sizes = args.sizes or (gain.QUICK["sizes"] if args.quick else list(gain.SIZES))
+    seeds = args.seeds or (gain.QUICK["seeds"] if args.quick else gain.SEEDS)
+    scores = gain.run(sets, sizes, seeds, args.arms, args.jobs, datasets.CACHE / "gain_tabular.cells.jsonl")
+    protocol = {
+        "sets": {name: datasets.SOURCES[name].kind for name in sets},
+        "sizes": sizes,
+        "seeds": list(range(seeds)),
+        "arms": args.arms,
+        "added_rows": gain.AMOUNT,
+        "classifiers": {name: repr(model[-1]) for name, model in gain.classifiers().items()},
+        "overall": f"at most {gain.SMALL} real rows; percentage points over the real rows alone",
+    }
+    write(args.output or RESULTS / f"{name}.json", "gain_tabular", protocol, gain.summarise(scores))
+
+
+def run_speed(args: argparse.Namespace) -> None:
+    """Seconds and memory."""
+    write(args.output or RESULTS / "speed.json", "speed", costs.SPEED, costs.speed(quick=args.quick))
+
+
+def run_adult(args: argparse.Namespace) -> None:
+    """A large table: train on synthetic rows, test on real ones."""
+    write(args.output or RESULTS / "adult.json", "adult", costs.ADULT, costs.adult(quick=args.quick))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    for name, function in {"gain_tabular": run_gain, "speed": run_speed, "adult": run_adult}.items():
+        command = commands.add_parser(name, help=function.__doc__)
+        command.set_defaults(function=function)
+        command.add_argument("--quick", action="store_true", help="a small part, to see that it works")
+        command.add_argument("-o", "--output", type=Path)
+    command = commands.choices["gain_tabular"]
+    command.add_argument("--sets", nargs="+", choices=datasets.SOURCES, metavar="SET")
+    command.add_argument("--sizes", nargs="+", type=int)
+    command.add_argument("--seeds", type=int, help="how many")
+    command.add_argument("--arms", nargs="+", default=gain.BASELINES + gain.OURS, help="also: " + ", ".join(gain.PEERS))
+    command.add_argument("--jobs", type=int, default=os.cpu_count())
+    args = parser.parse_args()
+    args.function(args)
+
+
+if __name__ == "__main__":
+    main()

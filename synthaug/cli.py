@@ -1,0 +1,300 @@
+"""The command line: `synthaug augment | fit | sample | inspect | demo`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synthaug.synthesizer import Synthesizer
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="synthaug",
+    help="Make more training data out of the data you have, and learn honestly whether it helps.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Table = Annotated[Path, typer.Argument(help="The table: .csv or .parquet, training rows only.")]
+Target = Annotated[str, typer.Option("--target", "-t", help="The column that holds the class.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the output if it exists.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same rows.")]
+Model = Annotated[str, typer.Option("--generator", "-g", help="vae or gan.")]
+PerClass = Annotated[bool, typer.Option("--per-class", help="Train one network a class.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Training batches; chosen from the data by default.")]
+
+
+@app.command()
+def augment(
+    table: Table,
+    target: Target,
+    output: Output,
+    amount: Annotated[
+        str | None,
+        typer.Option(help="Rows to add: a number (500), a share (0.5) or label=number,... By default classes are balanced."),
+    ] = None,
+    flag: Annotated[str | None, typer.Option(help="Add a column of this name that is true for generated rows.")] = None,
+    select: Annotated[bool, typer.Option("--select", help="Keep only rows that pass Agreement and Distance.")] = False,
+    generator: Model = "vae",
+    per_class: PerClass = False,
+    steps: Steps = None,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Append generated rows to a table; the rows you have come first, untouched."""
+    with _errors():
+        _free(output, force)
+        df = _read(table)
+        from synthaug.mix.frame import augment as grow_table
+        from synthaug.selection import Agreement, Distance
+
+        column = _column(df, target)
+        labels = df[column] if column in df else None
+        grown = grow_table(
+            df,
+            column,
+            amount=_amount(amount, labels),
+            synthesizer=_synthesizer(generator, per_class, steps, seed),
+            criteria=(Agreement(), Distance()) if select else (),
+            flag=flag,
+            random_state=seed,
+        )
+        _write(grown, output)
+        added = grown[column].iloc[len(df) :].value_counts(sort=False)
+        shares = ", ".join(f"{label}: {n}" for label, n in added.items() if n)
+        typer.echo(f"{output}: {len(df)} rows as they were, {len(grown) - len(df)} generated{f' ({shares})' if shares else ''}.")
+        typer.echo("Whether they help is measured, not assumed: see `synthaug.compare`.")
+
+
+@app.command()
+def fit(
+    table: Table,
+    target: Target,
+    output: Output,
+    generator: Model = "vae",
+    per_class: PerClass = False,
+    steps: Steps = None,
+    seed: Seed = 0,
+    force: Force = False,
+    checkpoint: Annotated[Path | None, typer.Option(help="A folder from which an interrupted fit goes on.")] = None,
+) -> None:
+    """Learn a table and save the synthesizer in a folder."""
+    with _errors():
+        _free(output, force)
+        df = _read(table)
+        from synthaug.errors import DataError
+
+        column = _column(df, target)
+        if column not in df:
+            raise DataError(f"There is no column {target!r} in {table}: there are {', '.join(map(repr, df.columns))}.")
+        synthesizer = _synthesizer(generator, per_class, steps, seed)
+        synthesizer.fit(df.drop(columns=[column]), df[column], checkpoint=checkpoint)
+        synthesizer.save(output, overwrite=force)
+        typer.echo(f"{output}: learned {len(df)} rows of {len(synthesizer.classes_)} classes.")
+
+
+@app.command()
+def sample(
+    model: Annotated[Path, typer.Argument(help="A folder written by `synthaug fit`.")],
+    output: Output,
+    counts: Annotated[str, typer.Option("--counts", "-n", help="Rows in all (1000), or label=number,...")],
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Draw rows: into a .csv or .parquet file, or into a pool, a folder of any other name."""
+    with _errors():
+        _free(output, force)
+        from synthaug.synthesizer import Synthesizer
+
+        synthesizer = Synthesizer.load(model)
+        wanted = _counts(counts, synthesizer.labels_.classes)
+        if output.suffix in (".csv", ".parquet"):
+            name = synthesizer.labels_.name
+            _write(synthesizer.sample(wanted, random_state=seed).to_dataframe(target=str(name or "label")), output)
+        else:
+            _fill_pool(synthesizer, wanted, output, seed, force)
+        typer.echo(f"{output}: {sum(wanted.values()) if isinstance(wanted, dict) else wanted} rows.")
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A synthesizer or a pool: a folder that synthaug wrote.")],
+) -> None:
+    """Tell what a synthesizer or a pool is made of; checks every checksum."""
+    with _errors():
+        from synthaug.errors import StorageError
+        from synthaug.pool import Pool
+        from synthaug.synthesizer import Synthesizer
+
+        if (path / "synthesizer.json").exists():
+            _show(_about_synthesizer(Synthesizer.load(path)))
+        elif (path / "manifest.json").exists():
+            _show(_about_pool(Pool.load(path)))
+        else:
+            raise StorageError(f"{path} holds neither a synthesizer (synthesizer.json) nor a pool (manifest.json).")
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="A folder for the report.")] = Path("demo"),
+    seed: Seed = 0,
+) -> None:
+    """Augment a small, imbalanced real table and measure what it brings, beside SMOTE and plain duplication."""
+    with _errors():
+        from synthaug.demo import run
+
+        run(output, seed=seed, echo=typer.echo)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on stderr and exit code 1."""
+    app()
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Every error of ours, and of the file system, as one line; a mistake of ours keeps its traceback."""
+    try:
+        yield
+    except Exception as error:
+        from synthaug.errors import SynthaugError
+
+        if not isinstance(error, SynthaugError | OSError):
+            raise
+        typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
+        raise typer.Exit(1) from None
+
+
+def _free(path: Path, force: bool) -> None:
+    if path.exists() and not force:
+        from synthaug.errors import FileExistsSynthaugError
+
+        raise FileExistsSynthaugError(f"{path} exists: choose another output, or overwrite it with --force.")
+
+
+def _read(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    from synthaug.errors import StorageError
+
+    readers: dict[str, Any] = {
+        ".csv": lambda p: pd.read_csv(p, dtype_backend="numpy_nullable", float_precision="round_trip"),
+        ".parquet": pd.read_parquet,
+    }
+    if path.suffix not in readers:
+        raise StorageError(f"Expected a .csv or .parquet file, got {path}: convert it first.")
+    try:
+        return readers[path.suffix](path)
+    except OSError:
+        raise
+    except Exception as error:  # whatever a parser makes of a damaged file
+        raise StorageError(f"{path} cannot be read as {path.suffix[1:]}: {error}") from error
+
+
+def _write(df: pd.DataFrame, path: Path) -> None:
+    from synthaug.errors import StorageError
+    from synthaug.files import atomic_write
+
+    if path.suffix not in (".csv", ".parquet"):
+        raise StorageError(f"Expected an output that ends in .csv or .parquet, got {path}.")
+    with atomic_write(path) as temporary:
+        if path.suffix == ".csv":
+            df.to_csv(temporary, index=False)
+        else:
+            df.to_parquet(temporary, index=False)
+
+
+def _column(df: pd.DataFrame, name: str) -> Any:
+    """The column called `name`, also where its name is no string."""
+    return next((column for column in df.columns if str(column) == name), name)
+
+
+def _synthesizer(generator: str, per_class: bool, steps: int | None, seed: int) -> Synthesizer:
+    from synthaug.errors import ParameterError
+    from synthaug.generators.gan import ConditionalGAN
+    from synthaug.generators.vae import ConditionalVAE
+    from synthaug.synthesizer import Synthesizer
+
+    known = {"vae": ConditionalVAE, "gan": ConditionalGAN}
+    if generator not in known:
+        raise ParameterError(f"Expected --generator to be vae or gan, got {generator!r}.")
+    return Synthesizer(generator=known[generator], per_class=per_class, max_steps=steps or "auto", random_state=seed)
+
+
+def _amount(text: str | None, labels: pd.Series | None) -> Any:
+    if text is None:
+        return None
+    if "=" not in text:
+        return _number(text, "--amount")
+    return _counts(text, [] if labels is None else list(labels.dropna().unique()))
+
+
+def _counts(text: str, classes: Any) -> Any:
+    """`1000`, or `label=number,...` with the labels as the table has them."""
+    from synthaug.errors import ParameterError
+
+    if "=" not in text:
+        return _number(text, "--counts")
+    known = {str(label): label for label in classes}
+    pairs = [part.rpartition("=") for part in text.split(",")]
+    unknown = [label for label, _, _ in pairs if label not in known]
+    if unknown:
+        raise ParameterError(f"Unknown label {unknown[0]!r}: known are {', '.join(map(repr, known))}.")
+    return {known[label]: _number(number, f"the count for {label!r}") for label, _, number in pairs}
+
+
+def _number(text: str, what: str) -> int | float:
+    from synthaug.errors import ParameterError
+
+    try:
+        return int(text) if text.strip().lstrip("-").isdigit() else float(text)
+    except ValueError:
+        raise ParameterError(f"Expected {what} to be a number or label=number,..., got {text!r}.") from None
+
+
+def _fill_pool(synthesizer: Synthesizer, counts: Any, output: Path, seed: int, force: bool) -> None:
+    """Shard by shard into a hidden folder, renamed when it is whole."""
+    from synthaug.files import atomic_folder
+
+    with atomic_folder(output, overwrite=force) as temporary:
+        for part in synthesizer.stream(counts, random_state=seed):
+            part.append(temporary)
+
+
+def _about_synthesizer(synthesizer: Synthesizer) -> dict[str, Any]:
+    weights = sum(p.numel() for module in synthesizer.generators_ for p in module.parameters())
+    return {
+        "what": f"synthesizer, {type(synthesizer.generators_[0]).__name__}, "
+        f"{'one network a class' if synthesizer.per_class else 'one network'}, {weights:,} weights",
+        "classes": ", ".join(f"{label!r} ({n} rows)" for label, n in synthesizer.class_counts_.items()),
+        "columns": str(synthesizer.codec_),
+        "seed": synthesizer.seed_,
+        "training rows": f"fingerprint {synthesizer.fingerprint_}",
+    }
+
+
+def _about_pool(pool: Any) -> dict[str, Any]:
+    return {
+        "what": f"pool of {len(pool)} generated rows, {pool.records.shape[1]} columns",
+        "classes": ", ".join(f"{label!r} ({n} rows)" for label, n in pool.counts().items()),
+        "columns": ", ".join(f"{name} ({dtype})" for name, dtype in pool.records.dtypes.items()),
+        **{f"source {i}": f"{s.name}, seed {s.seed}, training rows {s.fingerprint}" for i, s in enumerate(pool.sources)},
+    }
+
+
+def _show(facts: dict[str, Any]) -> None:
+    for name, value in facts.items():
+        typer.echo(f"{name + ':':<15}{value}")
+
+

@@ -1,0 +1,1 @@
+"""Codecs: records as the user knows them to tensors and back."""

@@ -1,0 +1,325 @@
+"""Tables: a pandas DataFrame of any mix of columns to numbers, and any numbers back to a legal DataFrame."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from sklearn.base import BaseEstimator
+
+from synthaug.codecs.arrow import column_from_arrow, column_to_arrow
+from synthaug.codecs.base import Codec
+from synthaug.codecs.columns import Column, LevelColumn, NumberColumn, fit_column
+from synthaug.errors import (
+    DataError,
+    DataTypeError,
+    NotFittedError,
+    ParameterError,
+    StorageError,
+    SynthaugWarning,
+    raise_problems,
+)
+from synthaug.spec import Field, Spec
+
+__all__ = ["TableCodec"]
+
+_NAMES = (str, int, float, bool)
+_PLACEHOLDER = Field("(nothing varies)", "uniform")
+
+
+class TableCodec(BaseEstimator, Codec):
+    """Encodes a DataFrame as a flat record of numbers, and decodes any numbers as a DataFrame of the same form.
+
+    `decode(encode(records))` equals `records` exactly (fresh index), but for floats that lie on no decimal grid, which
+    come back within a millionth of their column's range. Whatever is decoded lies in the observed range, on the
+    observed grid (step of integers and dates, decimals of floats) and at an observed level; missing values are modelled
+    as such. The noise in `"uniform"` fields decides what a float32 cannot: the fine digits of long integers and dates,
+    and which rare level it is.
+
+    Args:
+        column_types: For chosen columns, `"number"` or `"category"` instead of what their dtype says.
+        identifiers: `"drop"` leaves a text column in which no value comes twice (20 or more) out of the model, with a
+            warning: synthetic records miss it. `"keep"` models it as a column of rare levels.
+        max_levels: The most levels of a column that are modelled one by one; above it, the rare ones are pooled.
+
+    Attributes:
+        spec: The shape and fields of encoded records.
+        columns_: The fitted columns, in order.
+        identifiers_: The names of the columns left out as identifiers.
+
+    >>> records = pd.DataFrame({"age": [30, 40, None, 50], "job": ["nurse", "cook", "nurse", None]})
+    >>> codec = TableCodec().fit(records)
+    >>> codec.decode(codec.encode(records)).equals(records)
+    True
+    >>> codec.decode(torch.full((1, codec.spec.width), 1e30))
+        age   job
+    0  50.0  nurse
+    """
+
+    columns_: list[Column]
+
+    def __init__(
+        self,
+        *,
+        column_types: Mapping[Any, str] | None = None,
+        identifiers: str = "drop",
+        max_levels: int = 100,
+    ):
+        self.column_types = column_types
+        self.identifiers = identifiers
+        self.max_levels = max_levels
+
+    def fit(self, records: pd.DataFrame) -> Self:
+        """Learn the columns from training records `(n, any)`, `n` of at least 1.
+
+        Raises:
+            DataTypeError: not a DataFrame, or a column of a type that is not supported.
+            DataError: no rows or columns; repeated column names; infinite values.
+            ParameterError: an argument of the constructor is not allowed.
+        """
+        _check_frame(records)
+        self._check_parameters(records)
+        if not records.size:
+            raise DataError(
+                f"Expected at least one record and one column, got {len(records)} records and {records.shape[1]} "
+                "columns: pass the training records."
+            )
+        wanted = self.column_types or {}
+        columns, problems = [], []
+        for name, series in records.items():
+            try:
+                columns.append(
+                    fit_column(
+                        name,
+                        series,
+                        wanted=wanted.get(name),
+                        max_levels=self.max_levels,
+                        identifiers=self.identifiers,
+                    )
+                )
+            except DataError as error:
+                problems.append(error)
+        _raise(problems)
+        self._set(columns, records.columns)
+        if self.identifiers_:
+            warnings.warn(_identifier_message(self.identifiers_), SynthaugWarning, stacklevel=2)
+        return self
+
+    def _set(self, columns: list[Column], names: pd.Index) -> None:
+        self.columns_, self._names = columns, names
+        self.identifiers_ = [column.name for column in columns if isinstance(column, LevelColumn) and column.dropped]
+        fields = tuple(field for column in columns for field in column.fields) or (_PLACEHOLDER,)
+        self.spec = Spec((sum(field.size for field in fields),), fields)
+        ends = np.cumsum([0, *(column.width for column in columns)])
+        self._slices = [slice(*pair) for pair in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)]
+
+    def validate(self, records: pd.DataFrame) -> None:
+        """Raise one error that names every column that cannot be encoded, with value and remedy.
+
+        A number outside the range seen in `fit` is no problem: it is encoded as the nearer end of the range.
+
+        Raises:
+            DataError: columns missing, unknown or repeated; dtypes other than in `fit`; unknown levels; infinite
+                values; missing values where there were none in `fit`.
+        """
+        self.encode(records)
+
+    def encode(self, records: pd.DataFrame) -> torch.Tensor:
+        """Encode records: `(n, spec.width)` float32. Raises what `validate` raises."""
+        self._check_fitted()
+        _check_frame(records)
+        raise_problems(self._wrong_names(records))
+        out = np.zeros((len(records), self.spec.width), np.float32)
+        problems = []
+        for column, where in zip(self.columns_, self._slices, strict=True):
+            try:
+                column.encode(_typed(column, records[column.name]), out[:, where])
+            except DataError as error:
+                problems.append(error)
+        _raise(problems)
+        return torch.from_numpy(out)
+
+    def decode(self, x: torch.Tensor) -> pd.DataFrame:
+        """Decode any finite `(n, spec.width)` tensor; a `DataError` for another shape or anything not finite."""
+        self._check_fitted()
+        array = torch.as_tensor(x).detach().cpu().to(torch.float32).numpy()
+        if array.shape[1:] != self.spec.shape:
+            raise DataError(f"Expected encoded records of shape (n, {self.spec.width}), got {array.shape}.")
+        if not np.isfinite(array).all():
+            row, entry = np.argwhere(~np.isfinite(array))[0]
+            raise DataError(
+                f"Encoded record {row} has {array[row, entry]} at entry {entry}: only finite numbers can be decoded. "
+                "Has the generator diverged?"
+            )
+        arrays = [column.decode(array[:, where]) for column, where in zip(self.columns_, self._slices, strict=True)]
+        return self._frame(arrays, len(array))
+
+    def features(self, records: pd.DataFrame) -> np.ndarray:
+        """Numbers for distances, `(n, d)` float32: standardised numbers, and levels that lie at distance 1.
+
+        Entries that are noise by construction (see `Field`) are left out. Raises what `validate` raises.
+        """
+        x = self.encode(records).numpy()
+        parts = [
+            x[:, where] * (np.float32(np.sqrt(0.5)) if field.kind == "category" else np.float32(1))
+            for field, where in zip(self.spec.fields, self.spec.slices(), strict=True)
+            if field.kind != "uniform"
+        ]
+        return np.concatenate(parts, 1) if parts else np.zeros((len(x), 1), np.float32)
+
+    def to_arrow(self, records: pd.DataFrame) -> pa.Table:
+        """Records as a table with the names of the columns as strings. Raises what `validate` raises."""
+        self.validate(records)
+        arrays = [column_to_arrow(column, _typed(column, records[column.name])) for column in self.columns_]
+        return pa.Table.from_arrays(arrays, names=self._arrow_names())
+
+    def from_arrow(self, table: pa.Table) -> pd.DataFrame:
+        """The inverse of `to_arrow`; a `StorageError` if the table is none of this codec."""
+        self._check_fitted()
+        if table.column_names != self._arrow_names():
+            raise StorageError(f"Expected the columns {self._arrow_names()}, got {table.column_names}.")
+        try:
+            arrays = [
+                column_from_arrow(column, array) for column, array in zip(self.columns_, table.columns, strict=True)
+            ]
+        except (pa.ArrowException, KeyError, ValueError) as cause:
+            raise StorageError(f"The table does not hold records of this codec ({cause}).") from cause
+        return self._frame(arrays, table.num_rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole fitted state as plain values, fit for JSON: of the records, only levels and ranges."""
+        self._check_fitted()
+        types = None if self.column_types is None else [[name, kind] for name, kind in self.column_types.items()]
+        return {
+            "column_types": types,
+            "identifiers": self.identifiers,
+            "max_levels": self.max_levels,
+            "names": [plain(name) for name in self._names],
+            "names_dtype": str(self._names.dtype),
+            "names_name": plain(self._names.name),
+            "columns": [column.to_dict() for column in self.columns_],
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`; a `StorageError` if the state is damaged."""
+        try:
+            types = None if state["column_types"] is None else dict(state["column_types"])
+            codec = cls(column_types=types, identifiers=state["identifiers"], max_levels=state["max_levels"])
+            names = _stored_names(state)
+            columns = [
+                (LevelColumn if column["kind"] == "levels" else NumberColumn).from_dict(name, column)
+                for name, column in zip(names, state["columns"], strict=True)
+            ]
+        except StorageError:
+            raise
+        except Exception as cause:
+            raise StorageError(f"The stored state of a TableCodec is damaged ({cause!r}).") from cause
+        codec._set(columns, names)
+        return codec
+
+    def _frame(self, arrays: list[Any], n: int) -> pd.DataFrame:
+        frame = pd.DataFrame(dict(enumerate(arrays)), index=pd.RangeIndex(n))
+        frame.columns = self._names
+        return frame
+
+    def _arrow_names(self) -> list[str]:
+        names = [str(name) for name in self._names]
+        return names if len(set(names)) == len(names) else [f"{i}: {name}" for i, name in enumerate(names)]
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "columns_"):
+            raise NotFittedError("This TableCodec is not fitted yet: call `fit` with training records first.")
+
+    def _check_parameters(self, records: pd.DataFrame) -> None:
+        problems = []
+        for name, kind in (self.column_types or {}).items():
+            if name not in records.columns:
+                problems.append(f"`column_types` names {name!r}, which is none of the columns: correct or remove it.")
+            if kind not in ("number", "category"):
+                problems.append(f"Expected `column_types[{name!r}]` to be 'number' or 'category', got {kind!r}.")
+        if self.identifiers not in ("drop", "keep"):
+            problems.append(f"Expected `identifiers` to be 'drop' or 'keep', got {self.identifiers!r}.")
+        if not isinstance(self.max_levels, int | np.integer) or self.max_levels < 2:
+            problems.append(f"Expected `max_levels` to be an integer of at least 2, got {self.max_levels!r}.")
+        raise_problems(problems, ParameterError)
+
+    def _wrong_names(self, records: pd.DataFrame) -> list[str]:
+        absent = [name for name in self._names if name not in records.columns]
+        extra = [name for name in records.columns if name not in self._names]
+        problems = []
+        if absent:
+            problems.append(f"The columns {_listed(absent)} of `fit` are missing: add them.")
+        if extra:
+            remedy = f"remove them, for example `records.drop(columns={extra[:5]!r})`"
+            problems.append(f"The columns {_listed(extra)} were not there in `fit`: {remedy}.")
+        return problems
+
+
+def _check_frame(records: Any) -> None:
+    if not isinstance(records, pd.DataFrame):
+        raise DataTypeError(
+            f"Expected a pandas DataFrame, got {type(records).__name__}: for example `pandas.DataFrame(records)`."
+        )
+    if isinstance(records.columns, pd.MultiIndex):
+        raise DataTypeError(
+            "The column names have several levels: join them first, for example "
+            "`records.columns = ['_'.join(map(str, name)) for name in records.columns]`."
+        )
+    problems = [
+        f"The column name {name!r} is {type(name).__name__}: use strings or numbers, for example "
+        "`records.columns = records.columns.astype(str)`."
+        for name in records.columns
+        if not isinstance(plain(name), _NAMES)
+    ]
+    raise_problems(problems, DataTypeError)
+    if not records.columns.is_unique:
+        repeated = records.columns[records.columns.duplicated()].unique().tolist()
+        raise DataError(f"The column names {_listed(repeated)} come more than once: rename or drop the repeats.")
+
+
+def _typed(column: Column, series: pd.Series) -> Any:
+    """The dense values of a column, if it has the dtype that it had in `fit`."""
+    kind = column.type
+    if series.dtype != kind.dtype:
+        target = f"'{kind.dtype}'" if not isinstance(kind.dtype, pd.CategoricalDtype) else f"codec dtype {kind.dtype!r}"
+        raise DataTypeError(
+            f"Column {column.name!r} has dtype {series.dtype}, but had {kind.dtype} in `fit`: convert it, for example "
+            f"`records.astype({{{column.name!r}: {target}}})`."
+        )
+    values = kind.dense(series)
+    if isinstance(kind.dtype, pd.CategoricalDtype) and not series.dtype.categories.equals(kind.dtype.categories):
+        values = values.set_categories(kind.dtype.categories)  # the same ones in another order
+    return values
+
+
+def _raise(problems: list[DataError]) -> None:
+    kind = DataTypeError if problems and all(isinstance(error, DataTypeError) for error in problems) else DataError
+    raise_problems(map(str, problems), kind)
+
+
+def _listed(names: list[Any]) -> str:
+    shown = ", ".join(map(repr, names[:10]))
+    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
+
+
+def _identifier_message(names: list[Any]) -> str:
+    return (
+        f"The columns {_listed(names)} look like identifiers (text in which no value comes twice) and are left out of "
+        "the model: synthetic records miss them. Keep them with `TableCodec(identifiers='keep')` or "
+        f"`TableCodec(column_types={{{names[0]!r}: 'category'}})`."
+    )
+
+
+def _stored_names(state: Mapping[str, Any]) -> pd.Index:
+    names, dtype, name = state["names"], state["names_dtype"], state["names_name"]
+    if not all(isinstance(value, _NAMES) for value in names) or not isinstance(name, str | int | float | None):
+        raise ValueError("a column name is no scalar")
+    if dtype not in ("object", "str", "int64", "float64", "bool"):
+        dtype = "object"
+    return pd.Index(names, dtype=dtype, name=name)

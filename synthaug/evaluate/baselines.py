@@ -1,0 +1,307 @@
+"""The arms that any generator has to beat: repeat records, weigh classes, interpolate (SMOTE), add noise.
+
+An easy gain of a generator is often the gain of plain duplication; only a comparison with these can tell.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from imblearn.over_sampling import SMOTE, SMOTEN, SMOTENC
+from imblearn.over_sampling.base import BaseOverSampler
+from imblearn.utils import check_target_type
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import validate_data
+
+from synthaug.amounts import Amount, Strategy, synthetic_counts
+from synthaug.rng import RandomState, as_seed, numpy_rng
+
+__all__ = ["ClassWeight", "Duplicate", "Jitter", "RowSampler", "Smote", "default_arms"]
+
+
+class RowSampler(BaseOverSampler):
+    """Base of samplers that make rows of one class at a time; data frames stay data frames, with their dtypes.
+
+    The real rows come first and unchanged, under a fresh index. A child writes `_sample`.
+
+    Args:
+        sampling_strategy: Which size each class shall reach; see `synthaug.amounts.synthetic_counts`.
+        amount: How many rows to add on top of the real ones instead; see there.
+        random_state: A seed or generator.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseOverSampler._parameter_constraints,
+        "amount": [Interval(Real, 0, None, closed="left"), Mapping, None],
+    }
+
+    def __init__(
+        self,
+        *,
+        sampling_strategy: Strategy = "auto",
+        amount: Amount = None,
+        random_state: RandomState = None,
+    ) -> None:
+        super().__init__(sampling_strategy=sampling_strategy)
+        self.amount = amount
+        self.random_state = random_state
+
+    @abstractmethod
+    def _sample(self, frame: pd.DataFrame, y: np.ndarray, label: Any, n: int, rng: np.random.Generator) -> pd.DataFrame:
+        """Make `n` rows of the class `label`, with the columns and dtypes of `frame` (all real rows)."""
+
+    def _check_X_y(self, X: Any, y: Any) -> tuple[Any, np.ndarray, bool]:  # noqa: N802 (a hook of imbalanced-learn's)
+        y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
+        if not isinstance(X, pd.DataFrame):
+            X = check_array(X, dtype=None, ensure_all_finite="allow-nan")
+        check_consistent_length(X, y)
+        validate_data(self, X=X, y=y, reset=True, skip_check_array=True)
+        return X, y, binarize_y
+
+    def _fit_resample(self, X: Any, y: np.ndarray) -> tuple[Any, np.ndarray]:
+        rng = numpy_rng(as_seed(self.random_state))
+        self.sampling_strategy_ = synthetic_counts(y, sampling_strategy=self.sampling_strategy, amount=self.amount)
+        frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X, dtype=X.dtype).infer_objects()
+        wanted = {label: n for label, n in self.sampling_strategy_.items() if n}
+        made = [self._sample(frame, y, label, n, rng) for label, n in wanted.items()]
+        rows = pd.concat([frame, *made], ignore_index=True)
+        labels = np.concatenate([y, *(np.full(n, label, y.dtype) for label, n in wanted.items())])
+        return (rows if isinstance(X, pd.DataFrame) else rows.to_numpy(X.dtype)), labels
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.sparse = False
+        return tags
+
+
+class Duplicate(RowSampler):
+    """Repeat real rows, drawn with replacement within the class.
+
+    Args:
+        sampling_strategy: Which size each class shall reach; see `synthaug.amounts.synthetic_counts`.
+        amount: How many rows to add on top of the real ones instead; see there.
+        random_state: A seed or generator.
+
+    >>> X, y = Duplicate(random_state=0).fit_resample(pd.DataFrame({"colour": ["red", "red", "blue"]}), [0, 0, 1])
+    >>> X["colour"].tolist(), y
+    (['red', 'red', 'blue', 'blue'], [0, 0, 1, 1])
+    """
+
+    def _sample(self, frame: pd.DataFrame, y: np.ndarray, label: Any, n: int, rng: np.random.Generator) -> pd.DataFrame:
+        return frame.iloc[rng.choice(np.flatnonzero(y == label), n)]
+
+
+class Jitter(RowSampler):
+    """Repeat real rows and add normal noise to their numbers; everything else stays as in the row repeated.
+
+    The noise has `sigma` times the standard deviation of the column within the class. Results stay within the range
+    of the real rows, and integers are rounded. Missing values stay missing. A class of one row has no deviation, so
+    its rows are repeated as they are.
+
+    Args:
+        sigma: The noise in standard deviations within the class, at least 0.
+        sampling_strategy: Which size each class shall reach; see `synthaug.amounts.synthetic_counts`.
+        amount: How many rows to add on top of the real ones instead; see there.
+        random_state: A seed or generator.
+
+    >>> X, y = Jitter(amount=2, random_state=0).fit_resample(pd.DataFrame({"age": [20, 30, 40]}), [0, 0, 1])
+    >>> len(X), X["age"].dtype, bool(X["age"].between(20, 40).all())
+    (5, dtype('int64'), True)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **RowSampler._parameter_constraints,
+        "sigma": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        *,
+        sigma: float = 0.3,
+        sampling_strategy: Strategy = "auto",
+        amount: Amount = None,
+        random_state: RandomState = None,
+    ) -> None:
+        super().__init__(sampling_strategy=sampling_strategy, amount=amount, random_state=random_state)
+        self.sigma = sigma
+
+    def _sample(self, frame: pd.DataFrame, y: np.ndarray, label: Any, n: int, rng: np.random.Generator) -> pd.DataFrame:
+        members = np.flatnonzero(y == label)
+        drawn = rng.choice(members, n)
+
+        def noisy(column: pd.Series) -> pd.Series:
+            if not _is_number(column):
+                return column.iloc[drawn]
+            values = _floats(column)
+            spread = _deviation(values[members])
+            noise = rng.normal(scale=self.sigma * spread, size=n)
+            return _like(np.clip(values[drawn] + noise, column.min(), column.max()), column)
+
+        return _frame_of([noisy(frame.iloc[:, i]) for i in range(frame.shape[1])], frame)
+
+
+class Smote(RowSampler):
+    """SMOTE for any columns: interpolate numbers between near rows of a class, and let near rows vote on the rest.
+
+    A thin wrapper that picks imbalanced-learn's SMOTE (numbers only), SMOTEN (none) or SMOTENC (both) and keeps
+    dtypes. As there, distances are between the numbers as they are: scale them first if their units differ much.
+    A missing value is one more level to vote on; a missing number counts as the column's median for the distances.
+    Classes of at most `k_neighbors` rows use all the neighbours that they have; a class of one row is repeated.
+
+    Args:
+        k_neighbors: How many neighbours to choose from, at least 1.
+        sampling_strategy: Which size each class shall reach; see `synthaug.amounts.synthetic_counts`.
+        amount: How many rows to add on top of the real ones instead; see there.
+        random_state: A seed or generator.
+
+    Source:
+        Chawla, Bowyer, Hall and Kegelmeyer, "SMOTE: synthetic minority over-sampling technique", JAIR 16, 2002.
+
+    >>> X = pd.DataFrame({"age": [20, 30, 40, 50, 52], "town": ["Ulm", "Ulm", "Bonn", "Bonn", "Bonn"]})
+    >>> X, y = Smote(random_state=0).fit_resample(X, ["no", "no", "no", "yes", "yes"])
+    >>> y, X["town"].iloc[5], X["age"].iloc[5] in (50, 51, 52)
+    (['no', 'no', 'no', 'yes', 'yes', 'yes'], 'Bonn', True)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **RowSampler._parameter_constraints,
+        "k_neighbors": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        *,
+        k_neighbors: int = 5,
+        sampling_strategy: Strategy = "auto",
+        amount: Amount = None,
+        random_state: RandomState = None,
+    ) -> None:
+        super().__init__(sampling_strategy=sampling_strategy, amount=amount, random_state=random_state)
+        self.k_neighbors = k_neighbors
+
+    def _sample(self, frame: pd.DataFrame, y: np.ndarray, label: Any, n: int, rng: np.random.Generator) -> pd.DataFrame:
+        members = np.flatnonzero(y == label)
+        if len(members) == 1:
+            return frame.iloc[np.repeat(members, n)]
+        columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
+        numbers, levels = _numbers_and_levels(columns)
+        settings = {
+            "k_neighbors": min(self.k_neighbors, len(members) - 1),
+            "sampling_strategy": {label: len(members) + n},
+            "random_state": int(rng.integers(2**31)),
+        }
+        if not levels:
+            sampler = SMOTE(**settings)
+        elif not numbers:
+            sampler = SMOTEN(**settings)
+        else:
+            sampler = SMOTENC(np.arange(len(numbers), len(numbers) + len(levels)), **settings)
+        encoded = np.column_stack([*numbers.values(), *levels.values()])
+        made = np.asarray(sampler.fit_resample(encoded, y)[0])[-n:]
+        new = dict(zip([*numbers, *(~i for i in levels)], made.T, strict=True))
+        return _frame_of([_decoded(column, new.get(i), new.get(~i)) for i, column in enumerate(columns)], frame)
+
+
+@dataclass(frozen=True)
+class ClassWeight:
+    """The arm that adds nothing and sets `class_weight="balanced"` on the classifier.
+
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> ClassWeight().weighted(LogisticRegression())
+    LogisticRegression(class_weight='balanced')
+    """
+
+    def weighted(self, estimator: Any) -> Any:
+        """A clone with balanced class weights, or None where there is no such parameter.
+
+        In a pipeline, the last step is meant.
+        """
+        path, last = "", estimator
+        while isinstance(last, Pipeline):
+            name, last = last.steps[-1]
+            path += f"{name}__"
+        if "class_weight" not in getattr(last, "get_params", dict)():
+            return None
+        return clone(estimator).set_params(**{f"{path}class_weight": "balanced"})
+
+
+def default_arms(
+    *, random_state: RandomState = None, amount: Amount = None, sampling_strategy: Strategy = "auto"
+) -> dict[str, Any]:
+    """The baselines of a comparison: the real data alone, repeated rows, class weights, SMOTE, and noise.
+
+    >>> list(default_arms())
+    ['real', 'duplicate', 'class_weight', 'smote', 'jitter']
+    """
+    seed = as_seed(random_state) % 2**32
+    return {
+        "real": None,
+        "duplicate": Duplicate(sampling_strategy=sampling_strategy, amount=amount, random_state=seed),
+        "class_weight": ClassWeight(),
+        "smote": Smote(sampling_strategy=sampling_strategy, amount=amount, random_state=seed),
+        "jitter": Jitter(sampling_strategy=sampling_strategy, amount=amount, random_state=seed),
+    }
+
+
+def _is_number(column: pd.Series) -> bool:
+    return column.dtype.kind in "iuf"
+
+
+def _floats(column: pd.Series) -> np.ndarray:
+    return column.to_numpy(np.float64, na_value=np.nan)
+
+
+def _deviation(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.std()) if len(known) else 0.0
+
+
+def _like(values: np.ndarray, column: pd.Series) -> pd.Series:
+    """Floats as a column of the dtype of `column`; integers are rounded."""
+    return pd.Series(np.rint(values) if column.dtype.kind in "iu" else values).astype(column.dtype)
+
+
+def _frame_of(columns: list[pd.Series], like: pd.DataFrame) -> pd.DataFrame:
+    frame = pd.DataFrame({i: column.array for i, column in enumerate(columns)})
+    frame.columns = like.columns
+    return frame
+
+
+def _numbers_and_levels(columns: list[pd.Series]) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+    """By position of the column: numbers without gaps; codes of the levels, or of whether a number is missing."""
+    numbers, levels = {}, {}
+    for i, column in enumerate(columns):
+        if not _is_number(column):
+            levels[i] = pd.factorize(column, use_na_sentinel=False)[0].astype(float)
+            continue
+        values = _floats(column)
+        gaps = np.isnan(values)
+        if gaps.any():
+            levels[i] = gaps.astype(float)
+            values = np.where(gaps, 0.0 if gaps.all() else np.nanmedian(values), values)
+        numbers[i] = values
+    return numbers, levels
+
+
+def _decoded(column: pd.Series, numbers: np.ndarray | None, levels: np.ndarray | None) -> pd.Series:
+    """The inverse of `_numbers_and_levels` for the new rows of one column."""
+    if numbers is None:
+        assert levels is not None
+        codes = pd.factorize(column, use_na_sentinel=False)[0]
+        first = np.unique(codes, return_index=True)[1]
+        return column.iloc[first[levels.astype(int)]]
+    values = numbers.astype(float)
+    if levels is not None:
+        values[levels == 1] = np.nan
+    return _like(values, column)

@@ -1,0 +1,1 @@
+"""Generators: networks that draw encoded records for given labels."""

@@ -1,0 +1,81 @@
+"""The contract every generator keeps (checked by `synthaug.testing.check_generator`)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from synthaug.errors import ParameterError
+from synthaug.spec import Spec
+
+__all__ = ["GeneratorModule", "averaged"]
+
+
+class GeneratorModule(LightningModule, ABC):
+    """A network that learns encoded records and draws new ones for given classes.
+
+    Args:
+        spec: `Spec.to_dict()` of the records, as plain values so that checkpoints load with `weights_only=True`.
+        n_classes: Number of classes; labels are codes below it.
+
+    A child trains in `training_step((x, y), index)` on records `x` of shape `(n, *spec.shape)` and codes `y` of shape
+    `(n,)`, and says in `steps_for` how many batches a data set of a size deserves.
+    """
+
+    batch_size: ClassVar[int] = 128
+    """Records a training batch, unless the user asks for another number."""
+    balance: ClassVar[float] = 1.0
+    """See `BalancedBatches`."""
+
+    def __init__(self, spec: Mapping[str, Any], n_classes: int) -> None:
+        super().__init__()
+        self.spec = Spec.from_dict(spec)
+        self.n_classes = n_classes
+        self._sums: dict[str, Tensor] = {}
+        self._batches = 0
+        if not self.spec.fields:
+            raise ParameterError(f"{type(self).__name__} takes flat records; the shape {self.spec.shape} has no fields.")
+
+    @classmethod
+    @abstractmethod
+    def steps_for(cls, n_records: int) -> int:
+        """How many training batches `n_records` records deserve."""
+
+    @abstractmethod
+    def sample(self, y: Tensor, *, rng: torch.Generator) -> Tensor:
+        """Draw one encoded record for each code: `(n,)` to `(n, *spec.shape)`, all randomness from `rng`."""
+
+    def settle(self, x: Tensor, y: Tensor) -> None:  # noqa: B027 - not every generator needs it
+        """After training, learn from the training records what no gradient teaches (such as where latents lie)."""
+
+    def track(self, **losses: Tensor) -> None:
+        """Note the losses of a batch; their means over the epoch are logged (logging each batch costs more than the step)."""
+        self._batches += 1
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value.detach()
+
+    def tracked(self) -> dict[str, float]:
+        """The mean losses of the epoch so far."""
+        return {name: float(total) / self._batches for name, total in self._sums.items()}
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean losses to whichever logger there is."""
+        self.log_dict(self.tracked())
+        self._sums, self._batches = {}, 0
+
+    @property
+    def total_steps(self) -> int:
+        """Batches of the whole fit, whatever the number of optimizers."""
+        return max(1, int(self.trainer.estimated_stepping_batches))
+
+
+def averaged(network: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of the weights of `network`; call its `update_parameters` after each step."""
+    model = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    return model.requires_grad_(False)

@@ -1,0 +1,101 @@
+"""Training batches out of tensors that lie in memory: balanced over the classes, repeatable, resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from synthaug.rng import torch_rng
+
+__all__ = ["BalancedBatches", "BalancedData"]
+
+
+class BalancedBatches:
+    """Batches in which every class has the same expected share, whatever its size.
+
+    Each epoch draws from a stream of its own, so an interrupted fit that resumes at an epoch sees the same batches.
+
+    Args:
+        x: Encoded records `(n, ...)`.
+        y: Class codes `(n,)`.
+        batch_size: Records a batch.
+        steps: Batches an epoch.
+        seed: Names the stream, together with the epoch and the rank of the process.
+        rank: Which process this is, so that no two draw the same batches.
+        balance: 1 gives every class the same share, 0 its share in the data, between them a geometric blend.
+
+    >>> batches = BalancedBatches(torch.eye(4), torch.tensor([0, 0, 0, 1]), batch_size=100, steps=3, seed=0)
+    >>> len(batches), sum(float(y.float().mean()) for _, y in batches) / 3 > 0.4
+    (3, True)
+    """
+
+    def __init__(
+        self, x: Tensor, y: Tensor, *, batch_size: int, steps: int, seed: int, rank: int = 0, balance: float = 1.0
+    ) -> None:
+        self.x, self.y, self.batch_size, self.steps, self.seed, self.rank = x, y, batch_size, steps, seed, rank
+        share = torch.bincount(y).to(torch.float64) ** (1 - balance)
+        counts, self._order = torch.bincount(y), y.argsort(stable=True)
+        share[counts == 0] = 0
+        self._counts, self._starts = counts, counts.cumsum(0) - counts
+        self._share = share
+        self.epoch = 0
+
+    @property
+    def sampler(self) -> BalancedBatches:
+        """Where Lightning looks for `set_epoch`."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the stream of the epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        rng = torch_rng(self.seed, "batches", self.epoch, self.rank)
+        for _ in range(self.steps):
+            label = torch.multinomial(self._share, self.batch_size, replacement=True, generator=rng)
+            u = torch.rand(self.batch_size, generator=rng, dtype=torch.float64)
+            rows = self._order[self._starts[label] + (u * self._counts[label]).long()]
+            yield self.x[rows], self.y[rows]
+
+
+class BalancedData(LightningDataModule):
+    """Balanced training batches, and a held-out part in plain order when there is one.
+
+    >>> data = BalancedData(torch.eye(2), torch.tensor([0, 1]), batch_size=4, steps=5, seed=0)
+    >>> len(data.train_dataloader()), data.val_dataloader()
+    (5, [])
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        *,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        balance: float = 1.0,
+        held_out: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.x, self.y, self.held_out = x, y, held_out
+        self.batch_size, self.steps, self.seed, self.balance = batch_size, steps, seed, balance
+
+    def train_dataloader(self) -> BalancedBatches:
+        """The batches of this process."""
+        rank = self.trainer.global_rank if self.trainer is not None else 0
+        return BalancedBatches(
+            self.x, self.y, batch_size=self.batch_size, steps=self.steps, seed=self.seed, rank=rank, balance=self.balance
+        )
+
+    def val_dataloader(self) -> list[tuple[Tensor, Tensor]]:
+        """The held-out part in batches of 4096; none when nothing is held out."""
+        if self.held_out is None:
+            return []
+        return list(zip(self.held_out[0].split(4096), self.held_out[1].split(4096), strict=True))

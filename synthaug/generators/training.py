@@ -1,0 +1,195 @@
+"""Training one generator with a Lightning Trainer: repeatable, resumable, and always with the best weights."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, RichProgressBar
+from torch import Tensor
+
+from synthaug.errors import TrainingError
+from synthaug.generators.base import GeneratorModule
+from synthaug.generators.batches import BalancedData
+from synthaug.rng import derive, isolated, numpy_rng
+
+__all__ = ["Training"]
+
+EPOCH = 50  # batches between two looks at the state of a fit
+HELD_OUT_FROM = 2_000  # records; with fewer, holding some out costs more than it tells
+LONG = 3_000  # batches from which a fit shows its progress
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train a generator; the same numbers for each network of a synthesizer.
+
+    Args:
+        max_steps: Batches, or `"auto"` for what the generator deems right for the number of records.
+        batch_size: Records a batch, or `"auto"` for what the generator deems right.
+        trainer_kwargs: Arguments of `pytorch_lightning.Trainer`, which win over ours; callbacks are added to ours.
+        seed: Of all randomness.
+
+    >>> Training().steps(600)
+    600
+    """
+
+    max_steps: int | str = "auto"
+    batch_size: int | str = "auto"
+    trainer_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    def steps(self, suggested: int) -> int:
+        """Batches in all, given what the generator suggests."""
+        return suggested if isinstance(self.max_steps, str) else self.max_steps
+
+    def run(self, module: GeneratorModule, x: Tensor, y: Tensor, *, checkpoint: Path | None = None) -> None:
+        """Train `module` in place on records `x` and codes `y`, then let it settle.
+
+        Args:
+            module: A fresh network.
+            x: Encoded records `(n, *spec.shape)`.
+            y: Class codes `(n,)`.
+            checkpoint: A file for the state of the fit; if it exists, the fit goes on from there.
+
+        Raises:
+            TrainingError: the loss or a weight is no longer finite; `module` then has the last good weights.
+        """
+        train, held_out = _split(x, y, self.seed)
+        steps = self.steps(module.steps_for(len(y)))
+        per_epoch = min(steps, EPOCH if held_out is None else max(EPOCH, steps // 30))
+        epochs = -(-steps // per_epoch)
+        data = BalancedData(
+            *train,
+            batch_size=module.batch_size if isinstance(self.batch_size, str) else self.batch_size,
+            steps=per_epoch,
+            seed=self.seed,
+            balance=module.balance,
+            held_out=held_out,
+        )
+        callbacks = [_Streams(self.seed), keeper := _BestWeights(monitor=None if held_out is None else "val_loss")]
+        if held_out is not None:
+            callbacks.append(EarlyStopping("val_loss", patience=max(5, epochs // 3), check_finite=False))
+        if checkpoint is not None:
+            callbacks.append(_Checkpoint(checkpoint, every=max(1, epochs // 20)))
+        if steps >= LONG and "enable_progress_bar" not in self.trainer_kwargs:
+            callbacks.append(RichProgressBar(leave=False))
+        resume = str(checkpoint) if checkpoint is not None and checkpoint.exists() else None
+        with _quiet(), isolated(derive(self.seed, "fit")):
+            trainer = self._trainer(epochs, callbacks, progress=steps >= LONG)
+            try:
+                trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+            finally:
+                module.cpu().eval()
+                if keeper.weights is not None:
+                    module.load_state_dict(keeper.weights)
+                    module.settle(*train)
+
+    def _trainer(self, epochs: int, callbacks: list[pl.Callback], *, progress: bool) -> pl.Trainer:
+        given = dict(self.trainer_kwargs)
+        extra = given.pop("callbacks", None) or []
+        defaults = {
+            "logger": False,
+            "enable_checkpointing": any(isinstance(c, pl.callbacks.ModelCheckpoint) for c in _as_list(extra)),
+            "enable_model_summary": False,
+            "enable_progress_bar": progress,
+            "num_sanity_val_steps": 0,
+            "log_every_n_steps": EPOCH,
+            "devices": 1,
+            "max_epochs": epochs,
+        }
+        return pl.Trainer(**{**defaults, **given}, callbacks=callbacks + _as_list(extra))
+
+
+def _as_list(callbacks: Any) -> list[pl.Callback]:
+    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+
+
+def _split(x: Tensor, y: Tensor, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor] | None]:
+    """Training and held-out records: a tenth of a large set, at most 5,000, leaving every class something to learn."""
+    if len(y) < HELD_OUT_FROM:
+        return (x, y), None
+    share = min(0.1, 5_000 / len(y))
+    out = torch.from_numpy(numpy_rng(seed, "held-out").random(len(y)) < share)
+    out &= torch.bincount(y)[y] >= 20
+    return (x[~out], y[~out]), (x[out], y[out])
+
+
+class _Streams(pl.Callback):
+    """Gives every epoch, in every process, a stream of global randomness of its own, so that a resumed fit draws the same."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        torch.manual_seed(derive(self.seed, "epoch", trainer.current_epoch, trainer.global_rank))
+
+
+class _BestWeights(pl.Callback):
+    """Keeps the best weights (the last finite ones when nothing is held out) and stops a fit that has gone wrong."""
+
+    def __init__(self, monitor: str | None) -> None:
+        self.monitor = monitor
+        self.best = float("inf")
+        self.weights: dict[str, Tensor] | None = None
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, GeneratorModule)
+        held_out = {name: float(value) for name, value in trainer.callback_metrics.items() if name == self.monitor}
+        bad = [name for name, value in {**pl_module.tracked(), **held_out}.items() if not isfinite(value)]
+        bad += [name for name, weight in pl_module.named_parameters() if not bool(weight.isfinite().all())]
+        if bad:
+            raise TrainingError(
+                f"Training stopped in epoch {trainer.current_epoch + 1}: {', '.join(bad[:3])} no longer finite. The last "
+                f"good weights are kept ({'none yet: the fit failed at once' if self.weights is None else 'usable'}). "
+                "Lower the learning rate, for example `generator=partial(ConditionalVAE, lr=5e-4)`, and look for extreme "
+                "values in the records."
+            )
+        value = held_out.get(self.monitor or "", self.best)
+        if value <= self.best:
+            self.best = value
+            self.weights = {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.weights = state_dict["best"], state_dict["weights"]
+
+
+class _Checkpoint(pl.Callback):
+    """Writes the whole state of a fit now and then: to a temporary name beside the file, then renamed."""
+
+    def __init__(self, path: Path, *, every: int) -> None:
+        self.path, self.every = path, every
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if (trainer.current_epoch + 1) % self.every:
+            return
+        temporary = self.path.with_suffix(".tmp")
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            temporary.replace(self.path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what Lightning tells about the machine and about loaders that are not ours."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
+            yield
+    finally:
+        logger.setLevel(level)

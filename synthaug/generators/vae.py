@@ -1,0 +1,113 @@
+"""A conditional variational autoencoder (Kingma & Welling 2014; Sohn et al. 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
+
+from synthaug.generators.base import GeneratorModule
+from synthaug.generators.heads import Heads
+from synthaug.generators.latents import ClassGaussians
+from synthaug.generators.nets import mlp
+
+__all__ = ["ConditionalVAE"]
+
+
+class ConditionalVAE(GeneratorModule):
+    """A conditional VAE that draws latents where the data of each class lies, and emits the decoded mean.
+
+    Args:
+        spec: `Spec.to_dict()` of the records.
+        n_classes: Number of classes.
+
+    Other arguments:
+        latent_dim: Size of a latent.
+        width: Of the hidden layers.
+        depth: Number of hidden layers of the encoder and of the decoder.
+        beta: Weight of the Kullback-Leibler term (Higgins et al. 2017).
+        lr: Peak learning rate of the one-cycle schedule.
+
+    >>> from synthaug.spec import Field, Spec
+    >>> spec = Spec((3,), (Field("age", "number"), Field("sex", "category", 2)))
+    >>> vae = ConditionalVAE(spec.to_dict(), 2)
+    >>> vae.sample(torch.tensor([0, 1]), rng=torch.Generator().manual_seed(0)).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        spec: Mapping[str, Any],
+        n_classes: int,
+        *,
+        latent_dim: int = 16,
+        width: int = 128,
+        depth: int = 2,
+        beta: float = 0.1,
+        lr: float = 2e-3,
+    ) -> None:
+        super().__init__(spec, n_classes)
+        self.save_hyperparameters()
+        self.latent_dim, self.beta, self.lr = latent_dim, beta, lr
+        n = self.spec.width
+        self.heads = Heads(self.spec)
+        self.embedding = nn.Embedding(n_classes, latent_dim)
+        self.encoder = mlp(n + latent_dim, 2 * latent_dim, width=width, depth=depth)
+        self.decoder = mlp(2 * latent_dim, n, width=width, depth=depth)
+        self.latents = ClassGaussians(n_classes, latent_dim)
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the latent of each record: `(n, latent_dim)` each."""
+        mean, logvar = self.encoder(torch.cat([x, self.embedding(y)], 1)).chunk(2, 1)
+        return mean, logvar.clamp(-10, 10)
+
+    def decode(self, z: Tensor, y: Tensor) -> Tensor:
+        """Raw outputs `(n, width)` for latents `(n, latent_dim)`."""
+        return self.decoder(torch.cat([z, self.embedding(y)], 1))
+
+    def loss(self, x: Tensor, y: Tensor, *, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Reconstruction error and Kullback-Leibler divergence from N(0, I), both the mean over records."""
+        mean, logvar = self.encode(x, y)
+        z = mean if noise is None else mean + (logvar / 2).exp() * noise
+        kl = (mean.square() + logvar.exp() - logvar - 1).sum(1) / 2
+        return self.heads.loss(self.decode(z, y), x).mean(), kl.mean()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        """One step down the negative evidence lower bound."""
+        x, y = batch
+        reconstruction, kl = self.loss(x, y, noise=torch.randn(len(x), self.latent_dim, device=x.device))
+        loss = reconstruction + self.beta * kl
+        self.track(loss=loss, reconstruction=reconstruction, kl=kl)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        """The bound on held-out records, at the mean latent."""
+        reconstruction, kl = self.loss(*batch)
+        self.log("val_loss", reconstruction + self.beta * kl, batch_size=len(batch[1]))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW with a one-cycle schedule (Smith & Topin 2018)."""
+        optimizer = AdamW(self.parameters(), lr=self.lr)
+        schedule = OneCycleLR(optimizer, self.lr, total_steps=self.total_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @torch.no_grad()
+    def settle(self, x: Tensor, y: Tensor) -> None:
+        """Fit the aggregate posterior of each class."""
+        parts = [self.encode(*part) for part in zip(x.split(8192), y.split(8192), strict=True)]
+        self.latents.fit(torch.cat([mean for mean, _ in parts]), torch.cat([logvar for _, logvar in parts]).exp(), y)
+
+    @torch.no_grad()
+    def sample(self, y: Tensor, *, rng: torch.Generator) -> Tensor:
+        """Draw latents of each class, decode them, emit the mean of numbers and a draw of categories."""
+        return self.heads.emit(self.decode(self.latents.sample(y, rng=rng), y), rng=rng)
+
+    @classmethod
+    def steps_for(cls, n_records: int) -> int:
+        """600 batches for small sets, growing with the square root of the size, at most 6000."""
+        return int(min(6000, max(600, 30 * n_records**0.5)))

@@ -1,0 +1,147 @@
+"""Labels as the user gave them, and the integer codes that networks need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synthaug.errors import DataError, DataTypeError
+
+__all__ = ["Labels", "check_labels"]
+
+_SCALARS = (bool, int, float, str)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def check_labels(labels: Any, records: Any = None, *, name: str | None = None) -> pd.Series:
+    """Labels as a Series with a fresh index, or one clear error.
+
+    Args:
+        labels: One label a record: a Series, array, or list of bools, ints, whole floats or strings.
+        records: If given, as many records as labels are needed, and if both are pandas objects, the same index.
+        name: What to call the labels in messages; by default the name of the Series.
+
+    Raises:
+        DataError: missing, infinite or continuous labels; lengths or indexes that disagree.
+        DataTypeError: labels that are neither bool, int, float nor string, or not one-dimensional.
+
+    >>> check_labels(["a", "b"]).tolist()
+    ['a', 'b']
+    >>> check_labels([1.0, None])
+    Traceback (most recent call last):
+    ...
+    synthaug.errors.DataError: The labels are missing in 1 of 2 records (first at position 1): drop those records or give them a label of their own.
+    """  # noqa: E501
+    index = labels.index if isinstance(labels, pd.Series) else None
+    if isinstance(labels, pd.DataFrame) or getattr(labels, "ndim", 1) != 1:
+        raise DataTypeError(
+            f"Expected one label a record (one dimension), got shape {labels.shape}: pass a single column."
+        )
+    series = pd.Series(labels).reset_index(drop=True)
+    what = f"The labels{f' ({name or series.name!r})' if (name or series.name) is not None else ''}"
+    if records is not None and len(records) != len(series):
+        raise DataError(f"Expected as many labels as records, got {len(series)} labels and {len(records)} records.")
+    if index is not None and isinstance(records, pd.DataFrame) and not index.equals(records.index):
+        raise DataError(
+            f"{what} and the records have different indexes: align them with `labels.loc[records.index]`, "
+            "or pass `labels.to_numpy()` if their order is right as it is."
+        )
+    missing = series.isna().to_numpy()
+    if missing.any():
+        raise DataError(
+            f"{what} are missing in {missing.sum()} of {len(series)} records (first at position {missing.argmax()}): "
+            "drop those records or give them a label of their own."
+        )
+    _check_values(series, what)
+    return series
+
+
+def _check_values(series: pd.Series, what: str) -> None:
+    values = [_plain(value) for value in series.unique()]
+    odd = next((value for value in values if not isinstance(value, _SCALARS)), None)
+    if odd is not None:
+        raise DataTypeError(
+            f"{what} hold {type(odd).__name__} ({odd!r}): use bools, ints or strings, for example `labels.astype(str)`."
+        )
+    if len({isinstance(value, str) for value in values}) > 1:
+        raise DataTypeError(f"{what} mix strings and numbers: use one of them, for example `labels.astype(str)`.")
+    floats = [value for value in values if isinstance(value, float)]
+    fraction = next((value for value in floats if not float(value).is_integer()), None)
+    if fraction is not None:
+        raise DataError(
+            f"{what} hold {fraction!r}: classes are needed, and this looks continuous. Bin it with `pandas.cut`, "
+            "or turn it into strings if these are classes."
+        )
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The classes of a data set, in order, and how to write them back as they came.
+
+    >>> coding = Labels.of(pd.Series(["yes", "no", "yes"], name="churn"))
+    >>> coding.classes, coding.encode(["no", "yes"]).tolist()
+    (('no', 'yes'), [0, 1])
+    >>> coding.decode(np.array([1, 0])).tolist()
+    ['yes', 'no']
+    """
+
+    classes: tuple[Any, ...]
+    dtype: str
+    name: Any = None
+    categories: tuple[Any, ...] | None = None
+    ordered: bool = False
+
+    @classmethod
+    def of(cls, labels: Any, records: Any = None) -> Labels:
+        """Learn the classes of checked labels (see `check_labels` for what is raised)."""
+        series = check_labels(labels, records)
+        classes = tuple(sorted(_plain(value) for value in series.unique()))
+        if isinstance(series.dtype, pd.CategoricalDtype):
+            levels = series.dtype.categories
+            return cls(classes, str(levels.dtype), series.name, tuple(map(_plain, levels)), bool(series.dtype.ordered))
+        return cls(classes, str(series.dtype), series.name)
+
+    def encode(self, labels: Any) -> np.ndarray:
+        """Integer codes `(n,)` int64; a label that was not there at `of` is a `DataError`."""
+        codes = {label: code for code, label in enumerate(self.classes)}
+        values = [_plain(label) for label in labels]
+        unknown = sorted({repr(value) for value in values if value not in codes})
+        if unknown:
+            raise DataError(f"Unknown label {unknown[0]}: known are {', '.join(map(repr, self.classes))}.")
+        return np.fromiter((codes[value] for value in values), np.int64, len(values))
+
+    def decode(self, y: np.ndarray) -> pd.Series:
+        """Labels of the codes `y`, in the type and under the name they came with."""
+        values = np.empty(len(self.classes), object)
+        values[:] = self.classes
+        taken = values[np.asarray(y, np.int64)]
+        if self.categories is None:
+            return pd.Series(taken, dtype=self.dtype, name=self.name)
+        levels = pd.Index(list(self.categories), dtype=self.dtype)
+        return pd.Series(pd.Categorical(taken, levels, self.ordered), name=self.name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, fit for JSON."""
+        return {
+            "classes": list(self.classes),
+            "dtype": self.dtype,
+            "name": self.name,
+            "categories": None if self.categories is None else list(self.categories),
+            "ordered": self.ordered,
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Labels:
+        """The inverse of `to_dict`."""
+        levels = state["categories"]
+        return cls(
+            tuple(state["classes"]), state["dtype"], state["name"],
+            None if levels is None else tuple(levels), state["ordered"],
+        )  # fmt: skip

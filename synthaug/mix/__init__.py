@@ -1,0 +1,1 @@
+"""Mixing: generated records into somebody's training data."""

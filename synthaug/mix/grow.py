@@ -1,0 +1,79 @@
+"""Exactly so many synthetic records for each label, selected where criteria are given: shared by all ways in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from synthaug.errors import SamplingError
+from synthaug.pool import Pool
+from synthaug.rng import derive
+from synthaug.selection import Criterion, select
+from synthaug.synthesizer import Synthesizer
+
+__all__ = ["grow"]
+
+ROUNDS = 10
+
+
+def grow(
+    records: pd.DataFrame,
+    labels: pd.Series,
+    counts: Mapping[Any, int],
+    *,
+    synthesizer: Synthesizer | None,
+    criteria: Sequence[Criterion],
+    seed: int,
+) -> tuple[Pool, Synthesizer]:
+    """Fit a copy of the synthesizer and draw the records asked for.
+
+    Args:
+        records: Training records.
+        labels: One label a record.
+        counts: Synthetic records for each label.
+        synthesizer: Taken as it is, but for a `random_state` of None, which becomes `seed`; None is the default one.
+        criteria: What a record must pass; rejected records are drawn anew, at most 10 times.
+        seed: Of all randomness.
+
+    Raises:
+        SamplingError: too few records passed the criteria.
+    """
+    fitted = Synthesizer() if synthesizer is None else clone(synthesizer)
+    if fitted.random_state is None:
+        fitted.set_params(random_state=derive(seed, "fit"))
+    fitted.fit(records, labels)
+    if not criteria:
+        return fitted.sample(counts, random_state=derive(seed, "sample")), fitted
+    kept: Pool | None = None
+    for attempt in range(ROUNDS):
+        missing = {label: n - _held(kept, label) for label, n in counts.items()}
+        if not any(missing.values()):
+            break
+        draw = {label: n and max(2 * n, 20) for label, n in missing.items()}
+        pool = fitted.sample(draw, random_state=derive(seed, "sample", attempt))
+        passed = select(pool, records, labels, criteria, random_state=derive(seed, "select", attempt)).pool
+        passed = passed.keep(_first(passed.labels, missing))
+        kept = passed if kept is None else kept + passed
+    pool = fitted.sample(counts, random_state=0) if kept is None else kept
+    short = {label: n - _held(pool, label) for label, n in counts.items() if _held(pool, label) < n}
+    if short:
+        label, n = next(iter(short.items()))
+        raise SamplingError(
+            f"Only {counts[label] - n} of {counts[label]} records for label {label!r} passed the criteria in {ROUNDS} "
+            "rounds: loosen the criteria, ask for fewer records, or give the label more training records."
+        )
+    return pool, fitted
+
+
+def _held(pool: Pool | None, label: Any) -> int:
+    return 0 if pool is None else int((pool.labels == label).sum())
+
+
+def _first(labels: pd.Series, wanted: Mapping[Any, int]) -> np.ndarray:
+    """A mask of the first `wanted[label]` records of each label."""
+    rank = labels.groupby(labels, observed=True).cumcount().to_numpy()
+    return rank < labels.map(dict(wanted)).to_numpy(dtype=np.int64)

@@ -1,0 +1,369 @@
+"""Synthetic records with their labels, where each came from and how it was judged: in memory, and in a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+import synthaug
+from synthaug import shards
+from synthaug.errors import DataError, FileExistsSynthaugError, ParameterError, StorageError, raise_problems
+from synthaug.labels import check_labels
+from synthaug.schema import Schema
+
+__all__ = ["Pool", "Source"]
+
+_LABEL, _ORIGIN, _SCORE = "__label__", "__origin__", "__score__"
+_MAX_BYTES = 8 * 2**30
+_SHARD_ROWS = 2**20
+_KIND = "synthaug pool"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What made a record.
+
+    Args:
+        name: The generator, for people.
+        fingerprint: Of the training rows (see `synthaug.fingerprint.fingerprint`), so that a measurement can tell
+            what the generator saw.
+        seed: What its sampling was seeded with.
+        details: Anything else worth keeping, as plain JSON.
+
+    >>> Source("vae", "", 0) == Source("vae", "", 0)
+    True
+    """
+
+    name: str
+    fingerprint: str
+    seed: int
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Synthetic records, decoded as the user knows them, each with its label and origin.
+
+    Pools are never changed: `keep` and `+` make new ones.
+
+    Args:
+        records: `n` rows with a fresh index.
+        labels: `n` labels with a fresh index.
+        origin: `(n,)` int32, for each record its place in `sources`.
+        sources: What made the records.
+        scores: Criterion name -> `(n,)` float64, as `synthaug.select` fills them; NaN where a record has none.
+
+    Raises:
+        DataError: lengths, indexes or origins that disagree (all problems at once).
+
+    >>> records = pd.DataFrame({"age": [30, 40, 50]})
+    >>> pool = Pool.of(records, ["a", "b", "a"], Source("by hand", "", 0))
+    >>> len(pool), pool.counts()
+    (3, {'a': 2, 'b': 1})
+    >>> (pool.keep([True, False, True]) + pool).counts()
+    {'a': 4, 'b': 1}
+    """
+
+    records: pd.DataFrame
+    labels: pd.Series
+    origin: np.ndarray
+    sources: tuple[Source, ...]
+    scores: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.records)
+        lengths: dict[str, Any] = {"labels": self.labels, "origin": self.origin}
+        lengths |= {f"scores[{name!r}]": score for name, score in self.scores.items()}
+        problems = [
+            f"Expected {n} entries in `{name}`, one a record, got {len(values)}."
+            for name, values in lengths.items()
+            if len(values) != n
+        ]
+        fresh = pd.RangeIndex(n)
+        problems += [
+            f"Expected `{name}` with a fresh index: use `Pool.of`, or `reset_index(drop=True)`."
+            for name, values in (("records", self.records), ("labels", self.labels))
+            if len(values) == n and not values.index.equals(fresh)
+        ]
+        if len(self.origin) and not 0 <= self.origin.min() <= self.origin.max() < len(self.sources):
+            problems.append(f"Expected `origin` within 0 and {len(self.sources) - 1}, the places in `sources`.")
+        raise_problems(problems)
+
+    @classmethod
+    def of(
+        cls, records: pd.DataFrame, labels: Any, source: Source, *, scores: Mapping[str, np.ndarray] | None = None
+    ) -> Self:
+        """A pool of records that all have one source; the index of `records` is dropped."""
+        labels = check_labels(labels, records)
+        origin = np.zeros(len(records), np.int32)
+        return cls(records.reset_index(drop=True), labels, origin, (source,), scores or {})
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def keep(self, which: Any) -> Pool:
+        """The records at `which`: `(n,)` bools, or positions in the order wanted.
+
+        Raises:
+            ParameterError: bools of another length, or positions that are not there.
+        """
+        rows = np.asarray(which)
+        if rows.dtype == bool:
+            if rows.shape != (len(self),):
+                raise ParameterError(f"Expected one bool a record ({len(self)}), got shape {rows.shape}.")
+            rows = np.flatnonzero(rows)
+        rows = rows.astype(np.int64) if rows.size == 0 else rows
+        if (
+            rows.ndim != 1
+            or rows.dtype.kind not in "iu"
+            or (rows.size and not 0 <= rows.min() <= rows.max() < len(self))
+        ):
+            raise ParameterError(
+                f"Expected bools or positions from 0 to {len(self) - 1} in one dimension, got {which!r}."
+            )
+        return replace(
+            self,
+            records=self.records.iloc[rows].reset_index(drop=True),
+            labels=self.labels.iloc[rows].reset_index(drop=True),
+            origin=self.origin[rows],
+            scores={name: score[rows] for name, score in self.scores.items()},
+        )
+
+    def __add__(self, other: Pool) -> Pool:
+        """The records of both; equal sources become one, a score that one side lacks is NaN there."""
+        if not isinstance(other, Pool):
+            return NotImplemented
+        raise_problems(_differences(self, other))
+        sources, places = _merge(self.sources, other.sources)
+        return Pool(
+            pd.concat([self.records, other.records], ignore_index=True),
+            pd.concat([self.labels, other.labels], ignore_index=True),
+            np.concatenate([self.origin, places[other.origin]]).astype(np.int32),
+            sources,
+            {
+                name: np.concatenate([_score(self, name), _score(other, name)])
+                for name in {**self.scores, **other.scores}
+            },
+        )
+
+    def equals(self, other: Pool) -> bool:
+        """Whether both hold the same records, labels, origins, sources and scores, bit for bit."""
+        return (
+            self.records.equals(other.records)
+            and self.labels.equals(other.labels)
+            and np.array_equal(self.origin, other.origin)
+            and self.sources == other.sources
+            and self.scores.keys() == other.scores.keys()
+            and all(np.array_equal(score, other.scores[name], equal_nan=True) for name, score in self.scores.items())
+        )
+
+    def counts(self) -> dict[Any, int]:
+        """The number of records of each label that is there, in the labels' order."""
+        return {label: int(n) for label, n in sorted(self.labels.value_counts().items()) if n}
+
+    def to_dataframe(self, target: str | None = None, flag: str | None = None) -> pd.DataFrame:
+        """The records, then a column of labels, then, if asked for, one that says they are synthetic.
+
+        Args:
+            target: What to call the label column; by default the name of the labels, or else "label".
+            flag: What to call the column of True; none by default.
+
+        Raises:
+            ParameterError: a name that a column has already.
+
+        >>> pool = Pool.of(pd.DataFrame({"age": [30]}), ["a"], Source("by hand", "", 0))
+        >>> pool.to_dataframe("group", flag="synthetic").to_dict("records")
+        [{'age': 30, 'group': 'a', 'synthetic': True}]
+        """
+        name = next((n for n in (target, self.labels.name) if n is not None), "label")
+        frame = self.records.copy()
+        for column, values in [(name, self.labels)] + ([(flag, True)] if flag is not None else []):
+            if column in frame.columns:
+                raise ParameterError(f"There is a column {column!r} already: choose another name.")
+            frame[column] = values
+        return frame
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the pool to `folder`: Parquet files that any tool reads, and a manifest.
+
+        Beside the records' own columns there are `__label__`, `__origin__` (a place among the manifest's sources) and
+        one `__score__<name>` a score. `pandas.read_parquet(folder)` and a glob over `*.parquet` both work.
+
+        Args:
+            folder: A new or empty folder, or a pool's.
+            overwrite: Whether a pool that is there already may be replaced.
+
+        Raises:
+            FileExistsSynthaugError: a pool is there and `overwrite` is False; or there are files of another kind.
+            DataError: columns that cannot be stored, each with its remedy.
+        """
+        folder = Path(folder)
+        with shards.changing(folder) as old:
+            if old is not None and not overwrite:
+                raise FileExistsSynthaugError(
+                    f"{folder} holds a pool already: pass `overwrite=True`, use `append`, or choose another folder."
+                )
+            shards.write(folder, _tables(self), shards.Manifest(_meta(self)))
+
+    def append(self, folder: str | os.PathLike[str]) -> None:
+        """Add the pool to the one in `folder`, as new files (what is there is not rewritten); without one, `save` it.
+
+        Several processes may do so at a time: each waits for its turn. A process killed half-way adds nothing.
+
+        Raises:
+            DataError: columns that differ from those of the pool in the folder, each named.
+        """
+        folder = Path(folder)
+        with shards.changing(folder) as old:
+            if old is None:
+                shards.write(folder, _tables(self), shards.Manifest(_meta(self)))
+                return
+            joined = _empty(old, folder) + self  # compares columns, and gives origins their places among all sources
+            like = shards.read_schema(folder, old.shards[0]) if old.shards else None
+            shards.write(folder, _tables(joined, like), shards.Manifest(_meta(joined, old.meta), old.shards))
+
+    @staticmethod
+    def load(folder: str | os.PathLike[str], *, verify: bool = True, max_bytes: int = _MAX_BYTES) -> Pool:
+        """Read the whole pool in `folder`.
+
+        Args:
+            folder: Where `save` wrote it.
+            verify: Whether to compare the SHA-256 of each file. The page checksums are always compared.
+            max_bytes: The most memory that the records may take.
+
+        Raises:
+            StorageError: a file that is missing, damaged, altered, no pool's, or opens out to more than `max_bytes`.
+        """
+        folder = Path(folder)
+        manifest = shards.read_manifest(folder)
+        pool, tables = _empty(manifest, folder), []
+        for shard in manifest.shards:
+            tables.append(shards.read_shard(folder, shard, verify=verify, max_bytes=max_bytes))
+            max_bytes -= tables[-1].nbytes
+        parts = [_from_table(table, pool, folder) for table in tables] or [pool]
+        return Pool(
+            pd.concat([part.records for part in parts], ignore_index=True),
+            pd.concat([part.labels for part in parts], ignore_index=True),
+            np.concatenate([part.origin for part in parts]),
+            pool.sources,
+            {name: np.concatenate([part.scores[name] for part in parts]) for name in pool.scores},
+        )
+
+    @staticmethod
+    def iter(folder: str | os.PathLike[str], *, verify: bool = True, max_bytes: int = _MAX_BYTES) -> Iterator[Pool]:
+        """Read the pool in `folder` one file at a time, each within `max_bytes` of memory; otherwise like `load`."""
+        folder = Path(folder)
+        manifest = shards.read_manifest(folder)
+        empty = _empty(manifest, folder)
+        for shard in manifest.shards:
+            yield _from_table(shards.read_shard(folder, shard, verify=verify, max_bytes=max_bytes), empty, folder)
+
+
+def _differences(ours: Pool, theirs: Pool) -> list[str]:
+    columns = Schema.of(ours.records).differences(Schema.of(theirs.records))
+    if ours.labels.dtype != theirs.labels.dtype:
+        columns.append(f"The labels have dtype {theirs.labels.dtype} where {ours.labels.dtype} is expected.")
+    return columns
+
+
+def _merge(ours: tuple[Source, ...], theirs: tuple[Source, ...]) -> tuple[tuple[Source, ...], np.ndarray]:
+    """All sources, and for each of `theirs` its place among them."""
+    merged = list(ours)
+    merged += [source for i, source in enumerate(theirs) if source not in ours and source not in theirs[:i]]
+    return tuple(merged), np.array([merged.index(source) for source in theirs], np.int32)
+
+
+def _score(pool: Pool, name: str) -> np.ndarray:
+    return np.asarray(pool.scores[name], np.float64) if name in pool.scores else np.full(len(pool), np.nan)
+
+
+def _tables(pool: Pool, like: pa.Schema | None = None) -> Iterator[pa.Table]:
+    """The pool as Arrow tables, one a file."""
+    schema = Schema.of(pool.records)
+    raise_problems(
+        f"Column {name!r} has a name that pools keep for themselves: rename it."
+        for name in schema.names
+        if str(name) in (_LABEL, _ORIGIN) or str(name).startswith(_SCORE)
+    )
+    labels = pool.labels.to_frame(_LABEL)
+    table = schema.to_table(pool.records, like)
+    table = table.append_column(_LABEL, Schema.of(labels).to_table(labels, like).column(_LABEL))
+    table = table.append_column(_ORIGIN, pa.array(pool.origin, pa.int32()))
+    for name in pool.scores:
+        table = table.append_column(_SCORE + name, pa.array(_score(pool, name)))
+    for start in range(0, max(1, len(pool)), _SHARD_ROWS):
+        yield table.slice(start, _SHARD_ROWS)
+
+
+def _meta(pool: Pool, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What the manifest says of the pool, added to what it said `before`."""
+    before = before or {"rows": 0, "counts": []}
+    counts = dict(before["counts"])
+    for label, n in pool.counts().items():
+        counts[label] = counts.get(label, 0) + n
+    return {
+        "kind": _KIND,
+        "library": synthaug.__version__,
+        "rows": before["rows"] + len(pool),
+        "counts": [[label, n] for label, n in counts.items()],
+        "columns": Schema.of(pool.records).to_dict(),
+        "label": Schema.of(pool.labels.to_frame(_LABEL)).to_dict(),
+        "label_name": pool.labels.name,
+        "scores": list(pool.scores),
+        "sources": [asdict(source) for source in pool.sources],
+    }
+
+
+def _check_meta(meta: Mapping[str, Any], rows: int) -> None:
+    """Raise a `ValueError` for values of types that `_meta` does not write."""
+    if meta["kind"] != _KIND:
+        raise ValueError(f"it is of kind {meta['kind']!r}")
+    if type(meta["rows"]) is not int or meta["rows"] != rows:
+        raise ValueError(f"it says {meta['rows']!r} rows, and {rows} in its files")
+    for label, n in meta["counts"]:
+        if type(n) is not int or not isinstance(label, bool | int | float | str):
+            raise ValueError(f"it counts {n!r} of {label!r}")
+    for source in meta["sources"]:
+        if [type(source[name]) for name in ("name", "fingerprint", "seed", "details")] != [str, str, int, dict]:
+            raise ValueError(f"it has the source {source!r}")
+    if not all(isinstance(name, str) for name in meta["scores"]):
+        raise ValueError(f"it has the scores {meta['scores']!r}")
+
+
+def _empty(manifest: shards.Manifest, folder: Path) -> Pool:
+    """The pool that `manifest` tells of, without its records; a `StorageError` if `_meta` cannot have said so."""
+    meta = manifest.meta
+    try:
+        _check_meta(meta, sum(shard.rows for shard in manifest.shards))
+        sources = tuple(Source(**source) for source in meta["sources"])
+        labels = Schema.from_dict(meta["label"]).empty()[_LABEL].rename(meta["label_name"])
+        scores = {str(name): np.empty(0) for name in meta["scores"]}
+        return Pool(Schema.from_dict(meta["columns"]).empty(), labels, np.empty(0, np.int32), sources, scores)
+    except (StorageError, LookupError, TypeError, ValueError) as error:
+        raise StorageError(
+            f"{folder / shards.MANIFEST} is damaged or not a pool's ({error}): restore it, or make the pool again."
+        ) from error
+
+
+def _from_table(table: pa.Table, empty: Pool, folder: Path) -> Pool:
+    """The records of one file of the pool whose columns, labels and sources are those of `empty`."""
+    try:
+        name: Any = empty.labels.name
+        labels = Schema.of(empty.labels.to_frame(_LABEL)).to_frame(table)[_LABEL].rename(name)
+        scores = {
+            score: table.column(_SCORE + score).to_numpy().astype(np.float64)
+            if _SCORE + score in table.column_names
+            else np.full(table.num_rows, np.nan)
+            for score in empty.scores
+        }
+        origin = table.column(_ORIGIN).to_numpy().astype(np.int32)
+        return Pool(Schema.of(empty.records).to_frame(table), labels, origin, empty.sources, scores)
+    except (StorageError, DataError, LookupError, TypeError, ValueError) as error:
+        raise StorageError(f"A file in {folder} does not fit its manifest ({error}): make the pool again.") from error

@@ -1,0 +1,116 @@
+"""Randomness: one seed in, independent numpy and torch streams out, the global state untouched.
+
+A stream is named by a *key*, so that asking for one stream more or fewer never shifts another.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from synthaug.errors import ParameterError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["RandomState", "as_seed", "derive", "isolated", "numpy_rng", "torch_rng"]
+
+RandomState = int | np.integer | np.random.RandomState | np.random.Generator | None
+_LIMIT = 2**63 - 1
+
+
+def as_seed(random_state: RandomState) -> int:
+    """Turn what scikit-learn calls a `random_state` into one integer in [0, 2**63).
+
+    `None` gives a fresh seed from the operating system; a generator gives its next draw (and so moves on).
+
+    >>> as_seed(7)
+    7
+    >>> as_seed("seven")
+    Traceback (most recent call last):
+    ...
+    synthaug.errors.ParameterError: Expected `random_state` to be None, a non-negative int or a numpy generator, got 'seven'.
+    """  # noqa: E501
+    if random_state is None:
+        return secrets.randbelow(_LIMIT)
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(0, 2**31 - 1))
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(0, _LIMIT))
+    if (
+        isinstance(random_state, int | np.integer)
+        and not isinstance(random_state, bool)
+        and 0 <= random_state <= _LIMIT
+    ):
+        return int(random_state)
+    raise ParameterError(
+        f"Expected `random_state` to be None, a non-negative int or a numpy generator, got {random_state!r}."
+    )
+
+
+def _sequence(seed: int, key: tuple[int | str, ...]) -> np.random.SeedSequence:
+    numbers = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in key]
+    return np.random.SeedSequence(seed, spawn_key=numbers)
+
+
+def derive(seed: int, *key: int | str) -> int:
+    """A seed of its own for the stream named by `key`.
+
+    >>> derive(0, "fit") == derive(0, "fit"), derive(0, "fit") == derive(0, "sample")
+    (True, False)
+    """
+    return int(_sequence(seed, key).generate_state(1, np.uint64)[0] >> 1)
+
+
+def numpy_rng(seed: int, *key: int | str) -> np.random.Generator:
+    """A numpy generator for the stream named by `key`.
+
+    >>> numpy_rng(0, "folds").integers(10) == numpy_rng(0, "folds").integers(10)
+    np.True_
+    """
+    return np.random.default_rng(_sequence(seed, key))
+
+
+def torch_rng(seed: int, *key: int | str) -> torch.Generator:
+    """A torch generator on the CPU for the stream named by `key` (draw there, then move: the same bits on any device).
+
+    >>> import torch
+    >>> bool(torch.rand((), generator=torch_rng(0)) == torch.rand((), generator=torch_rng(0)))
+    True
+    """
+    import torch
+
+    return torch.Generator().manual_seed(derive(seed, *key))
+
+
+@contextmanager
+def isolated(seed: int) -> Iterator[None]:
+    """Seed the global generators of Python, numpy and torch inside the block; put them back after it.
+
+    For code that we do not own and that draws from global state (weight initialisation, Lightning, loaders).
+
+    >>> before = np.random.get_state()[1].copy()
+    >>> with isolated(0):
+    ...     _ = np.random.rand()
+    >>> bool((np.random.get_state()[1] == before).all())
+    True
+    """
+    import torch
+
+    python, numpy = random.getstate(), np.random.get_state()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    with torch.random.fork_rng(devices):
+        try:
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
+            torch.manual_seed(seed)
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

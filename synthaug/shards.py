@@ -1,0 +1,196 @@
+"""A folder of Parquet shards and a manifest that is renamed last: whole after any crash, checked at every read.
+
+The manifest names each shard with its rows, bytes and SHA-256; what it does not name is not there. Shards are called
+after their content, so that a new one never takes the place of one that somebody is reading. A leading underscore or
+dot keeps the manifest, locks and temporary files out of the way of tools that read all files of a folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synthaug.errors import FileExistsSynthaugError, StorageError
+from synthaug.files import atomic_write, check_file, is_own, locked, read_json, sha256, sweep, write_json
+
+__all__ = ["MANIFEST", "Manifest", "Shard", "changing", "read_manifest", "read_schema", "read_shard", "write"]
+
+MANIFEST = "_manifest.json"
+_FORMAT = 1
+_NAME = re.compile(r"part-[0-9]{6}-[0-9a-f]{12}\.parquet")
+_ROW_GROUP = 2**16
+_BATCH = 2**13
+_LIMIT = 2**63
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file: its name, rows, bytes and SHA-256."""
+
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.file, str) or not _NAME.fullmatch(self.file):
+            raise ValueError(f"{self.file!r} is no name of a shard")
+        if any(type(n) is not int or not 0 <= n < _LIMIT for n in (self.rows, self.bytes)):
+            raise ValueError(f"{self.file} has {self.rows!r} rows and {self.bytes!r} bytes")
+        if not isinstance(self.sha256, str) or not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"{self.file} has the SHA-256 {self.sha256!r}")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The shards of a folder, and `meta`: what their owner wants to remember, as plain JSON."""
+
+    meta: Mapping[str, Any]
+    shards: tuple[Shard, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, fit for JSON."""
+        return {"format": _FORMAT, **self.meta, "shards": [asdict(shard) for shard in self.shards]}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Manifest:
+        """The inverse of `to_dict`; a `StorageError` for anything that `to_dict` cannot have written."""
+        if state.get("format") != _FORMAT:
+            raise StorageError(
+                f"Expected format {_FORMAT}, got {state.get('format')!r}: read it with the synthaug that wrote it."
+            )
+        try:
+            shards = tuple(Shard(**shard) for shard in state["shards"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise StorageError(f"The list of shards is damaged: {error}.") from error
+        if len({shard.file for shard in shards}) != len(shards):
+            raise StorageError("The list of shards is damaged: it names a shard twice.")
+        return cls({key: value for key, value in state.items() if key not in ("format", "shards")}, shards)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of `folder`, or a `StorageError` that names the file and the remedy."""
+    try:
+        return Manifest.from_dict(read_json(folder / MANIFEST))
+    except StorageError as error:
+        raise StorageError(f"{folder} cannot be read as a pool. {error}") from error
+
+
+@contextmanager
+def changing(folder: Path) -> Iterator[Manifest | None]:
+    """Lock `folder` (made if need be), clear away what killed writers left, and lend its manifest, None if it has none.
+
+    Raises:
+        FileExistsSynthaugError: `folder` holds files that are not a pool's.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    alien = sorted(p.name for p in folder.iterdir() if not _is_ours(p.name))
+    if alien:
+        raise FileExistsSynthaugError(
+            f"{folder} holds files that are not a pool's ({', '.join(alien[:3])}): choose an empty or new folder."
+        )
+    with locked(folder):
+        manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
+        _clear(folder, manifest)
+        yield manifest
+
+
+def write(folder: Path, tables: Iterable[pa.Table], manifest: Manifest) -> None:
+    """Add a shard a table to those of `manifest`, publish it, and remove the shards that it does not name.
+
+    Call inside `changing`. A kill at any moment leaves the old manifest or the new one, and all the shards it names.
+    """
+    start = 1 + max((int(shard.file[5:11]) for shard in manifest.shards), default=-1)
+    added = tuple(_write_shard(folder, number, table) for number, table in enumerate(tables, start))
+    manifest = replace(manifest, shards=manifest.shards + added)
+    write_json(folder / MANIFEST, manifest.to_dict())
+    _clear(folder, manifest)
+
+
+def _write_shard(folder: Path, number: int, table: pa.Table) -> Shard:
+    """Write one shard, under the name that its content gives it."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, row_group_size=_ROW_GROUP, compression="zstd", write_page_checksum=True)
+    content = memoryview(sink.getvalue())
+    digest = hashlib.sha256(content).hexdigest()
+    name = f"part-{number:06d}-{digest[:12]}.parquet"
+    with atomic_write(folder / name) as temporary:
+        temporary.write_bytes(content)
+    return Shard(name, table.num_rows, len(content), digest)
+
+
+def read_shard(folder: Path, shard: Shard, *, verify: bool, max_bytes: int) -> pa.Table:
+    """One shard, its size, SHA-256 (if `verify`) and page checksums compared with what was written.
+
+    Raises:
+        StorageError: it is missing, a link, damaged or altered, or opens out to more than `max_bytes` of memory.
+    """
+    path = folder / shard.file
+    remedy = "restore it from a copy, or make the pool again"
+    size = check_file(path, shard.bytes)
+    if size != shard.bytes:
+        raise StorageError(f"{path} has {size} bytes where {shard.bytes} were written: {remedy}.")
+    if verify and sha256(path) != shard.sha256:
+        raise StorageError(f"{path} is not as it was written (its SHA-256 differs): {remedy}.")
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return _read_within(file, path, shard.rows, max_bytes)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"{path} cannot be read as Parquet ({error}): {remedy}.") from error
+
+
+def read_schema(folder: Path, shard: Shard) -> pa.Schema:
+    """The Arrow types of a shard's columns."""
+    try:
+        check_file(folder / shard.file, shard.bytes)
+        return pq.read_schema(folder / shard.file)
+    except (pa.ArrowException, OSError) as error:
+        raise StorageError(
+            f"{folder / shard.file} cannot be read ({error}): restore it, or make the pool again."
+        ) from error
+
+
+def _read_within(file: pq.ParquetFile, path: Path, rows: int, max_bytes: int) -> pa.Table:
+    """All of `file`, read in batches and given up as soon as it takes more than `max_bytes`: a bomb stays small."""
+    meta = file.metadata
+    if meta.num_rows != rows:
+        raise StorageError(f"{path} has {meta.num_rows} rows where {rows} were written: make the pool again.")
+    stored = sum(meta.row_group(group).total_byte_size for group in range(meta.num_row_groups))
+    _check_memory(path, max(stored, rows * meta.num_columns // 8), max_bytes)
+    batches, taken = [], 0
+    for batch in file.iter_batches(_BATCH):
+        taken += batch.nbytes
+        _check_memory(path, taken, max_bytes)
+        batches.append(batch)
+    return pa.Table.from_batches(batches, file.schema_arrow)
+
+
+def _check_memory(path: Path, needed: int, max_bytes: int) -> None:
+    if needed > max_bytes:
+        raise StorageError(
+            f"{path} opens out to more than the {max_bytes} bytes left of `max_bytes`: "
+            "read it shard by shard with `Pool.iter`, or raise `max_bytes` if you trust it."
+        )
+
+
+def _is_ours(name: str) -> bool:
+    return name == MANIFEST or is_own(name) or _NAME.fullmatch(name) is not None
+
+
+def _clear(folder: Path, manifest: Manifest | None) -> None:
+    """Remove temporary files, and shards that no manifest names."""
+    sweep(folder)
+    named = {shard.file for shard in manifest.shards} if manifest else set()
+    for path in folder.glob("part-*.parquet"):
+        if _NAME.fullmatch(path.name) and path.name not in named:
+            path.unlink(missing_ok=True)

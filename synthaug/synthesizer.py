@@ -1,0 +1,327 @@
+"""The fit/sample object: a codec, a generator and a Lightning Trainer behind four verbs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from sklearn.base import BaseEstimator, clone
+
+from synthaug import __version__
+from synthaug.codecs.base import Codec
+from synthaug.codecs.tabular import TableCodec
+from synthaug.errors import DataTypeError, NotFittedError, ParameterError, StorageError, TrainingError
+from synthaug.files import atomic_folder, read_json, sha256
+from synthaug.fingerprint import fingerprint
+from synthaug.generators.base import GeneratorModule
+from synthaug.generators.gan import ConditionalGAN
+from synthaug.generators.training import Training
+from synthaug.generators.vae import ConditionalVAE
+from synthaug.labels import Labels
+from synthaug.pool import Pool, Source
+from synthaug.rng import RandomState, as_seed, derive, torch_rng
+
+__all__ = ["Synthesizer"]
+
+FORMAT = 1
+CHUNK = 8_192  # records drawn at once
+GENERATORS: dict[str, type[GeneratorModule]] = {"ConditionalVAE": ConditionalVAE, "ConditionalGAN": ConditionalGAN}
+CODECS: dict[str, type[Codec]] = {"TableCodec": TableCodec}
+
+
+class Synthesizer(BaseEstimator):
+    """Learns records with their labels and draws new records for given labels.
+
+    Args:
+        codec: How records become numbers; inferred from the type of the records by default.
+        generator: A `GeneratorModule` class, or a `functools.partial` of one that sets some of its arguments.
+        per_class: False trains one network conditioned on the class, on batches balanced over the classes, so that rare
+            classes borrow from common ones; True trains one network a class, as independent joblib jobs.
+        max_steps: Training batches, or `"auto"`: chosen by the generator from the number of records.
+        random_state: Seed of all randomness; the same seed gives the same records, byte for byte.
+
+    Other arguments:
+        batch_size: Records a training batch, or `"auto"`.
+        trainer_kwargs: Arguments of `pytorch_lightning.Trainer`: any logger, callbacks, strategy, accelerator.
+
+    Attributes:
+        codec_: The fitted codec.
+        classes_: The classes in order.
+        labels_: How labels are coded.
+        generators_: The fitted networks: one, or one a class.
+        fingerprint_: Of the training records.
+
+    >>> from functools import partial
+    >>> table = pd.DataFrame({"size": [1.0, 1.1, 5.0, 5.2] * 5, "kind": ["a", "a", "b", "b"] * 5})
+    >>> synthesizer = Synthesizer(max_steps=50, random_state=0).fit(table, ["small", "small", "big", "big"] * 5)
+    >>> pool = synthesizer.sample({"big": 3})
+    >>> pool.records.shape, pool.labels.tolist()
+    ((3, 2), ['big', 'big', 'big'])
+    """
+
+    def __init__(
+        self,
+        codec: Codec | None = None,
+        generator: Callable[..., GeneratorModule] = ConditionalVAE,
+        *,
+        per_class: bool = False,
+        max_steps: int | str = "auto",
+        batch_size: int | str = "auto",
+        trainer_kwargs: Mapping[str, Any] | None = None,
+        random_state: RandomState = None,
+    ) -> None:
+        self.codec = codec
+        self.generator = generator
+        self.per_class = per_class
+        self.max_steps = max_steps
+        self.batch_size = batch_size
+        self.trainer_kwargs = trainer_kwargs
+        self.random_state = random_state
+
+    def fit(self, records: Any, labels: Any, *, checkpoint: str | Path | None = None) -> Self:
+        """Learn `records` with their `labels`.
+
+        Args:
+            records: The training records, a DataFrame.
+            labels: One label a record. A class of one record works: it is drawn around that record, with the spread
+                that the classes share.
+            checkpoint: A folder for the state of the fit. A fit that was interrupted goes on from there when it is
+                called again with the same records and arguments, and ends in the same weights.
+
+        Raises:
+            DataError: records or labels that cannot be used; the message names the column or label and the remedy.
+            TrainingError: the loss is no longer finite; the last good weights are kept, and `sample` works with them.
+        """
+        self._check_arguments()
+        coding = Labels.of(labels, records)
+        self.codec_ = (_codec_for(records) if self.codec is None else clone(self.codec)).fit(records)
+        self.labels_, self.classes_ = coding, np.array(coding.classes)
+        self.seed_ = as_seed(self.random_state)
+        self.fingerprint_ = fingerprint(records, coding.decode(coding.encode(labels)))
+        x, y = self.codec_.encode(records), torch.from_numpy(coding.encode(labels))
+        self.class_counts_ = dict(zip(coding.classes, torch.bincount(y).tolist(), strict=True))
+        jobs = [(x, y, len(coding.classes))]
+        if self.per_class:
+            jobs = [(x[y == code], torch.zeros(int((y == code).sum()), dtype=torch.long), 1) for code in y.unique()]
+        folder = None if checkpoint is None else _claim(Path(checkpoint), self._identity())
+        outcomes = joblib.Parallel(n_jobs=None)(
+            joblib.delayed(_train)(self, *job, index, None if folder is None else folder / f"fit-{index}.ckpt")
+            for index, job in enumerate(jobs)
+        )
+        self.generators_ = tuple(module for module, _ in outcomes)
+        failure = next((error for _, error in outcomes if error is not None), None)
+        if failure is not None:
+            raise failure
+        return self
+
+    def _check_arguments(self) -> None:
+        for name in ("max_steps", "batch_size"):
+            value = getattr(self, name)
+            if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ParameterError(f'Expected `{name}` to be "auto" or an int of at least 1, got {value!r}.')
+        if not callable(self.generator):
+            raise ParameterError(
+                "Expected `generator` to be a GeneratorModule class or a functools.partial of one, "
+                f"got {self.generator!r}."
+            )
+
+    def _identity(self) -> dict[str, Any]:
+        """What must agree for an interrupted fit to go on."""
+        return {"fingerprint": self.fingerprint_, "seed": self.seed_, "arguments": repr(self)}
+
+    def _build(self, spec: dict[str, Any], n_classes: int) -> GeneratorModule:
+        return self.generator(spec, n_classes)
+
+    def sample(self, counts: int | Mapping[Any, int], *, random_state: RandomState = None) -> Pool:
+        """Draw exactly the records asked for.
+
+        Args:
+            counts: Records for each label, or a total that is spread evenly over the classes.
+            random_state: Seed of this draw; by default the seed of the fit.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ParameterError: an unknown label, or a number that is no count.
+        """
+        parts = list(self.stream(counts, random_state=random_state))
+        return parts[0] if len(parts) == 1 else Pool.concat(parts)
+
+    def stream(
+        self, counts: int | Mapping[Any, int], *, chunk: int = 65_536, random_state: RandomState = None
+    ) -> Iterator[Pool]:
+        """The same records as `sample` in pools of at most `chunk` records, so that memory does not grow with their number."""
+        y = self._codes(counts)
+        seed = self.seed_ if random_state is None else as_seed(random_state)
+        if chunk < CHUNK or chunk % CHUNK:
+            raise ParameterError(f"Expected `chunk` to be a multiple of {CHUNK}, got {chunk}.")
+        source = Source(self._generator_name(), self.fingerprint_, seed, {"synthaug": __version__})
+        return (self._draw(y[i : i + chunk], i // CHUNK, seed, source) for i in range(0, max(len(y), 1), chunk))
+
+    def _draw(self, y: np.ndarray, first: int, seed: int, source: Source) -> Pool:
+        codes = torch.from_numpy(y)
+        parts = [
+            self._encoded(part, torch_rng(seed, "sample", first + i)) for i, part in enumerate(codes.split(CHUNK))
+        ]
+        records = self.codec_.decode(torch.cat(parts))
+        return Pool(records, self.labels_.decode(y), np.zeros(len(y), np.int32), (source,))
+
+    def _encoded(self, y: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        if not self.per_class:
+            return self.generators_[0].sample(y, rng=rng)
+        x = torch.empty((len(y), *self.codec_.spec.shape))
+        for code in y.unique().tolist():
+            mask = y == code
+            x[mask] = self.generators_[code].sample(torch.zeros(int(mask.sum()), dtype=torch.long), rng=rng)
+        return x
+
+    def _codes(self, counts: int | Mapping[Any, int]) -> np.ndarray:
+        """The class of each record to draw, in the order of the labels asked for."""
+        if not hasattr(self, "generators_"):
+            raise NotFittedError("This Synthesizer is not fitted yet: call `fit` with records and labels first.")
+        if isinstance(counts, int | np.integer) and not isinstance(counts, bool):
+            share, rest = divmod(int(counts), len(self.classes_))
+            wanted: dict[Any, int] = {c: share + (i < rest) for i, c in enumerate(self.labels_.classes)}
+        elif isinstance(counts, Mapping):
+            wanted = dict(counts)
+        else:
+            raise ParameterError(f"Expected `counts` to be an int or a dict of label to int, got {counts!r}.")
+        for label, n in wanted.items():
+            if label not in self.labels_.classes:
+                raise ParameterError(
+                    f"Unknown label {label!r} in `counts`: known are {', '.join(map(repr, self.labels_.classes))}."
+                )
+            if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+                raise ParameterError(f"Expected the count for label {label!r} to be an int of at least 0, got {n!r}.")
+        return np.repeat(self.labels_.encode(list(wanted)), list(wanted.values())) if wanted else np.zeros(0, np.int64)
+
+    def _generator_name(self) -> str:
+        return type(self.generators_[0]).__name__
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write the fitted state: weights as safetensors, everything else as JSON. Nothing in it can run code.
+
+        Raises:
+            NotFittedError: before `fit`.
+            FileExistsSynthaugError: the folder exists and `overwrite` is False.
+        """
+        if not hasattr(self, "generators_"):
+            raise NotFittedError("This Synthesizer is not fitted yet: there is nothing to save. Call `fit` first.")
+        with atomic_folder(Path(folder), overwrite=overwrite) as temporary:
+            weights = {
+                f"{i}.{name}": tensor.contiguous()
+                for i, module in enumerate(self.generators_)
+                for name, tensor in module.state_dict().items()
+            }
+            save_file(weights, temporary / "weights.safetensors")
+            state = {
+                "format": FORMAT,
+                "kind": "synthesizer",
+                "synthaug": __version__,
+                "codec": {"class": type(self.codec_).__name__, "state": self.codec_.to_dict()},
+                "generator": {"class": self._generator_name(), "hparams": _hparams(self.generators_[0])},
+                "per_class": self.per_class,
+                "labels": self.labels_.to_dict(),
+                "class_counts": list(self.class_counts_.values()),
+                "seed": self.seed_,
+                "fingerprint": self.fingerprint_,
+                "weights": {"sha256": sha256(temporary / "weights.safetensors")},
+            }
+            text = json.dumps(state, indent=1, allow_nan=False)
+            (temporary / "synthesizer.json").write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path, *, generator: type[GeneratorModule] | None = None) -> Synthesizer:
+        """Read what `save` wrote; safe with files from strangers.
+
+        Args:
+            folder: Where the synthesizer was saved.
+            generator: The class of the network, if it is one of your own.
+
+        Raises:
+            StorageError: a file is missing, damaged, altered or of an unknown form.
+        """
+        folder = Path(folder)
+        state = read_json(folder / "synthesizer.json")
+        if state.get("kind") != "synthesizer" or state.get("format") != FORMAT:
+            raise StorageError(f"{folder} holds no synthesizer of format {FORMAT}: it was written by another version.")
+        path = folder / "weights.safetensors"
+        if sha256(path) != state["weights"]["sha256"]:
+            raise StorageError(f"{path} was damaged or altered: its checksum is not the recorded one. Save it again.")
+        try:
+            return cls._restore(state, load_file(path), generator)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+            raise StorageError(f"{folder / 'synthesizer.json'} is malformed: {error}") from error
+
+    @classmethod
+    def _restore(
+        cls, state: dict[str, Any], weights: dict[str, torch.Tensor], custom: type[GeneratorModule] | None
+    ) -> Synthesizer:
+        name = state["generator"]["class"]
+        if custom is None and name not in GENERATORS:
+            raise StorageError(f"The generator {name!r} is not one of ours: pass its class as `generator`.")
+        build = partial(custom or GENERATORS[name], **state["generator"]["hparams"])
+        self = cls(generator=build, per_class=bool(state["per_class"]))
+        self.codec_ = CODECS[state["codec"]["class"]].from_dict(state["codec"]["state"])
+        self.labels_ = Labels.from_dict(state["labels"])
+        self.classes_ = np.array(self.labels_.classes)
+        self.class_counts_ = dict(zip(self.labels_.classes, state["class_counts"], strict=True))
+        self.seed_, self.fingerprint_ = int(state["seed"]), str(state["fingerprint"])
+        modules = []
+        for i in range(len(self.classes_) if self.per_class else 1):
+            module = build(self.codec_.spec.to_dict(), 1 if self.per_class else len(self.classes_))
+            prefix = f"{i}."
+            module.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
+            modules.append(module.eval())
+        self.generators_ = tuple(modules)
+        return self
+
+
+def _train(
+    synthesizer: Synthesizer, x: torch.Tensor, y: torch.Tensor, n_classes: int, index: int, checkpoint: Path | None
+) -> tuple[GeneratorModule, TrainingError | None]:
+    """One network; a fit that went wrong is handed back with its last good weights and the error."""
+    from synthaug.rng import isolated
+
+    seed = derive(synthesizer.seed_, "network", index)
+    training = Training(synthesizer.max_steps, synthesizer.batch_size, synthesizer.trainer_kwargs or {}, seed)
+    with isolated(derive(seed, "weights")):
+        module = synthesizer._build(synthesizer.codec_.spec.to_dict(), n_classes)
+    try:
+        training.run(module, x, y, checkpoint=checkpoint)
+    except TrainingError as error:
+        return module, error
+    return module, None
+
+
+def _codec_for(records: Any) -> Codec:
+    if isinstance(records, pd.DataFrame):
+        return TableCodec()
+    raise DataTypeError(
+        f"Expected the records to be a pandas DataFrame, got {type(records).__name__}: "
+        "wrap an array with `pandas.DataFrame(array)`, or pass a codec of your own."
+    )
+
+
+def _hparams(module: GeneratorModule) -> dict[str, Any]:
+    return {name: value for name, value in module.hparams.items() if name not in ("spec", "n_classes")}
+
+
+def _claim(folder: Path, identity: dict[str, Any]) -> Path:
+    """Make a checkpoint folder ours, or refuse one that belongs to another fit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "fit.json"
+    if path.exists() and read_json(path) != identity:
+        raise StorageError(
+            f"{folder} holds the state of another fit (other records, seed or arguments): "
+            "choose another checkpoint folder, or delete this one."
+        )
+    path.write_text(json.dumps(identity, indent=1), encoding="utf-8")
+    return folder
