@@ -39,16 +39,18 @@ bench: install
 	$(BIN)/python benchmarks/run.py adult
 	$(BIN)/python benchmarks/check.py
 
-# CTGAN and ARF cap pandas below 3 and CTGAN's licence is not free: they live in an environment of their own, never in ours.
+# CTGAN caps pandas below 3 and its licence is not free; ARF needs numpy below 2.4: they live apart, never in .venv.
 .venv-peers/installed: Makefile
 	$(PYTHON) -m venv .venv-peers
 	$(PEERS)/pip install --quiet torch==2.13.0
-	$(PEERS)/pip install --quiet ctgan==0.12.1 arfpy==0.1.1 "pandas<3" pyarrow scikit-learn
+	$(PEERS)/pip install --quiet ctgan==0.12.1 arfpy==0.1.1 "numpy<2.4" "pandas<3" pyarrow scikit-learn setuptools
 	touch $@
 
 bench-peers: install .venv-peers/installed
-	$(PEERS)/python benchmarks/peers.py speed
+	$(PEERS)/python benchmarks/peers.py rows --peers ctgan tvae arf
 	$(PEERS)/python benchmarks/peers.py adult --minutes 30
+	$(BIN)/python benchmarks/run.py gain_tabular --sizes 100 --seeds 1 --arms smote jitter vae ctgan tvae arf -o benchmarks/results/gain_peers.json
+	$(BIN)/python benchmarks/run.py adult
 
 clean:
 	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

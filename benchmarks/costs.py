@@ -15,10 +15,10 @@ from typing import Any
 import datasets
 import numpy as np
 import pandas as pd
-from gain import AMOUNT, Cell, classifiers, make_arm
+from datasets import PEERS, Cell, peer_adult_file
+from gain import AMOUNT, classifiers, make_arm
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import balanced_accuracy_score, f1_score
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 import synthaug
@@ -101,12 +101,13 @@ def _levels(n: int) -> None:
 
 def adult(*, quick: bool = False) -> dict[str, Any]:
     """Train on synthetic Adult, test on real: the VAE at all training rows, beside the real rows themselves."""
-    X, X_test, y, y_test = adult_split(quick=quick)
+    X, X_test, y, y_test = datasets.adult_split(quick=quick)
     start = time.perf_counter()
     synthesizer = synthaug.Synthesizer(random_state=0).fit(X, y)
     fitted = time.perf_counter()
     pool = synthesizer.sample(y.value_counts().to_dict())
     sampled = time.perf_counter()
+    peers = {peer: pd.read_parquet(peer_adult_file(peer)) for peer in PEERS if peer_adult_file(peer).exists()}
     return {
         "rows": len(X),
         "fit_seconds": round(fitted - start, 1),
@@ -116,13 +117,8 @@ def adult(*, quick: bool = False) -> dict[str, Any]:
         "real_and_vae": test_on_real(
             pd.concat([X, pool.records]), pd.concat([y, pool.labels.set_axis(pool.records.index)]), X_test, y_test
         ),
+        **{peer: test_on_real(made[X.columns], made[y.name], X_test, y_test) for peer, made in peers.items()},
     }
-
-
-def adult_split(*, quick: bool = False) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series, pd.Series]:
-    """Training and test rows of the whole of Adult, the same everywhere: `X, X_test, y, y_test`."""
-    data = datasets.load("adult" if quick else "adult-full")
-    return train_test_split(data.X, data.y, test_size=0.2, random_state=0, stratify=data.y)
 
 
 def test_on_real(X: pd.DataFrame, y: pd.Series, X_test: pd.DataFrame, y_test: pd.Series) -> dict[str, float]:

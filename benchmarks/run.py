@@ -52,17 +52,23 @@ def run_gain(args: argparse.Namespace) -> None:
     sets = args.sets or (gain.QUICK["sets"] if args.quick else list(datasets.DEVELOPMENT))
     sizes = args.sizes or (gain.QUICK["sizes"] if args.quick else list(gain.SIZES))
     seeds = args.seeds or (gain.QUICK["seeds"] if args.quick else gain.SEEDS)
-    scores = gain.run(sets, sizes, seeds, args.arms, args.jobs, datasets.CACHE / "gain_tabular.cells.jsonl")
+    scores, failures = gain.run(sets, sizes, seeds, args.arms, args.jobs, datasets.CACHE / "gain_tabular.cells.jsonl")
     protocol = {
         "sets": {name: datasets.SOURCES[name].kind for name in sets},
         "sizes": sizes,
         "seeds": list(range(seeds)),
+        "fewer_seeds": gain.FEWER_SEEDS,
         "arms": args.arms,
         "added_rows": gain.AMOUNT,
         "classifiers": {name: repr(model[-1]) for name, model in gain.classifiers().items()},
         "overall": f"at most {gain.SMALL} real rows; percentage points over the real rows alone",
     }
-    write(args.output or RESULTS / f"{name}.json", "gain_tabular", protocol, gain.summarise(scores))
+    write(
+        args.output or RESULTS / f"{name}.json",
+        "gain_tabular",
+        protocol,
+        {"failures": failures, **gain.summarise(scores)},
+    )
 
 
 def run_speed(args: argparse.Namespace) -> None:
@@ -87,7 +93,9 @@ def main() -> None:
     command.add_argument("--sets", nargs="+", choices=datasets.SOURCES, metavar="SET")
     command.add_argument("--sizes", nargs="+", type=int)
     command.add_argument("--seeds", type=int, help="how many")
-    command.add_argument("--arms", nargs="+", default=gain.BASELINES + gain.OURS, help="also: " + ", ".join(gain.PEERS))
+    command.add_argument(
+        "--arms", nargs="+", default=gain.BASELINES + gain.OURS, help="also: " + ", ".join(datasets.PEERS)
+    )
     command.add_argument("--jobs", type=int, default=os.cpu_count())
     args = parser.parse_args()
     args.function(args)

@@ -42,7 +42,7 @@ def augment(
     output: Output,
     amount: Annotated[
         str | None,
-        typer.Option(help="Rows to add: a number (500), a share (0.5) or label=number,... By default classes are balanced."),
+        typer.Option(help="Rows to add: a number, a share (0.5) or label=number,... By default, balance."),
     ] = None,
     flag: Annotated[str | None, typer.Option(help="Add a column of this name that is true for generated rows.")] = None,
     select: Annotated[bool, typer.Option("--select", help="Keep only rows that pass Agreement and Distance.")] = False,
@@ -60,7 +60,7 @@ def augment(
         from synthaug.selection import Agreement, Distance
 
         column = _column(df, target)
-        labels = df[column] if column in df else None
+        labels = df.get(column)
         grown = grow_table(
             df,
             column,
@@ -73,7 +73,9 @@ def augment(
         _write(grown, output)
         added = grown[column].iloc[len(df) :].value_counts(sort=False)
         shares = ", ".join(f"{label}: {n}" for label, n in added.items() if n)
-        typer.echo(f"{output}: {len(df)} rows as they were, {len(grown) - len(df)} generated{f' ({shares})' if shares else ''}.")
+        typer.echo(
+            f"{output}: {len(df)} rows as they were, {len(grown) - len(df)} generated{f' ({shares})' if shares else ''}."
+        )
         typer.echo("Whether they help is measured, not assumed: see `synthaug.compare`.")
 
 
@@ -139,10 +141,10 @@ def inspect(
 
         if (path / "synthesizer.json").exists():
             _show(_about_synthesizer(Synthesizer.load(path)))
-        elif (path / "manifest.json").exists():
+        elif (path / "_manifest.json").exists():
             _show(_about_pool(Pool.load(path)))
         else:
-            raise StorageError(f"{path} holds neither a synthesizer (synthesizer.json) nor a pool (manifest.json).")
+            raise StorageError(f"{path} holds neither a synthesizer (synthesizer.json) nor a pool (_manifest.json).")
 
 
 @app.command()
@@ -289,12 +291,12 @@ def _about_pool(pool: Any) -> dict[str, Any]:
         "what": f"pool of {len(pool)} generated rows, {pool.records.shape[1]} columns",
         "classes": ", ".join(f"{label!r} ({n} rows)" for label, n in pool.counts().items()),
         "columns": ", ".join(f"{name} ({dtype})" for name, dtype in pool.records.dtypes.items()),
-        **{f"source {i}": f"{s.name}, seed {s.seed}, training rows {s.fingerprint}" for i, s in enumerate(pool.sources)},
+        **{
+            f"source {i}": f"{s.name}, seed {s.seed}, training rows {s.fingerprint}" for i, s in enumerate(pool.sources)
+        },
     }
 
 
 def _show(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
         typer.echo(f"{name + ':':<15}{value}")
-
-

@@ -45,7 +45,9 @@ def run(folder: Path, *, seed: int, echo: Callable[[str], object]) -> Comparison
     X, y = small_table()
     splits = [_split(y, seed, i) for i in range(SPLITS)]
     train = splits[0][0]
-    echo(f"The table: {X.shape[1]} measurements of tumours. Training rows: {_shares(y.iloc[train])}; the rest is for testing.")
+    echo(
+        f"The table: {X.shape[1]} measurements of tumours. Training rows: {_shares(y.iloc[train])}; the rest is for testing."
+    )
     arms = {
         **default_arms(amount=AMOUNT, random_state=seed),
         "vae": SynthResampler(amount=AMOUNT, random_state=seed),
@@ -63,7 +65,9 @@ def run(folder: Path, *, seed: int, echo: Callable[[str], object]) -> Comparison
     _write(folder / "report.md", _report(comparison, grown))
     _write(folder / "gains.csv", comparison.to_dataframe().to_csv(index=False))
     _write(folder / "augmented.csv", grown.to_csv(index=False))
-    echo(f"\nWritten: {folder / 'report.md'}, gains.csv and augmented.csv ({len(grown)} rows, {grown['synthetic'].sum()} generated).")
+    echo(
+        f"\nWritten: {folder / 'report.md'}, gains.csv and augmented.csv ({len(grown)} rows, {grown['synthetic'].sum()} generated)."
+    )
     return comparison
 
 
@@ -76,7 +80,9 @@ def small_table() -> tuple[pd.DataFrame, pd.Series]:
 def _split(y: pd.Series, seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     """90 benign and 10 malignant rows to train on, the others to test on."""
     rng = numpy_rng(seed, "demo", index)
-    parts = [rng.choice(np.flatnonzero(y == label), n, replace=False) for label, n in (("benign", 90), ("malignant", 10))]
+    parts = [
+        rng.choice(np.flatnonzero(y == label), n, replace=False) for label, n in (("benign", 90), ("malignant", 10))
+    ]
     train = np.sort(np.concatenate(parts))
     return train, np.setdiff1d(np.arange(len(y)), train)
 
@@ -97,13 +103,15 @@ def _shares(y: pd.Series) -> str:
 def _report(comparison: Comparison, grown: pd.DataFrame) -> str:
     rows = grown.groupby(["diagnosis", "synthetic"]).head(2).sort_values(["diagnosis", "synthetic"], kind="stable")
     shown = rows.iloc[:, [-1, -2, 0, 1, 2, 3, 4]].round(4)
-    table = ["| " + " | ".join(map(str, row)) + " |" for row in [shown.columns, ["---"] * shown.shape[1], *shown.to_numpy()]]
+    table = [
+        "| " + " | ".join(map(str, row)) + " |" for row in [shown.columns, ["---"] * shown.shape[1], *shown.to_numpy()]
+    ]
     return "\n".join(
         [
             "# Does it help? The breast cancer table with 90 benign and 10 malignant training rows",
             "",
-            f"{AMOUNT} rows are added to the training rows, balanced over the classes; the gain is over the real rows alone,",
-            f"in points of balanced accuracy on rows that no arm has seen, over {SPLITS} paired splits.",
+            f"{AMOUNT} rows are added to the training rows, balanced over the classes. The gain is over the real rows",
+            f"alone, in points of balanced accuracy on rows that no arm has seen, over {SPLITS} paired splits.",
             "",
             comparison.to_markdown(),
             "",

@@ -30,6 +30,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     The temporary name begins with a dot, so tools that read a whole folder pass over it. If the block raises, the
     temporary file is removed; one that a killed process left behind is taken away by `sweep`.
 
+    Raises:
+        StorageError: the disk is full, or the folder may not be written to.
+
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with atomic_write(Path(folder, "a.txt")) as temporary:
@@ -44,6 +47,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         _sync(temporary)
         temporary.replace(path)
         _sync(path.parent)
+    except OSError as error:
+        raise StorageError(f"{path} could not be written ({error}): make room, or choose another folder.") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 __all__ = ["fingerprint", "row_hashes"]
 
@@ -33,7 +35,8 @@ def row_hashes(records: Any, labels: Any = None) -> np.ndarray:
     if isinstance(records, pd.DataFrame):
         columns = [records.iloc[:, position] for position in range(records.shape[1])]
     else:
-        columns = [pd.Series(column) for column in np.reshape(records, (len(records), -1)).T]
+        array = np.asarray(records)
+        columns = [pd.Series(column) for column in array.reshape(len(array), math.prod(array.shape[1:])).T]
     if labels is not None:
         columns.append(pd.Series(labels))
     hashes = np.zeros(len(records), np.uint64)
@@ -73,6 +76,8 @@ def _present_keys(column: pd.Series, missing: np.ndarray) -> np.ndarray:
     """Like `_keys`, with any value where `missing`."""
     if isinstance(column.dtype, pd.SparseDtype):
         column = column.astype(column.dtype.subtype)
+    if isinstance(column.dtype, pd.ArrowDtype):
+        column = pa.chunked_array(pa.array(column)).to_pandas(integer_object_nulls=True)
     types = pd.api.types
     if (
         isinstance(column.dtype, pd.DatetimeTZDtype)
@@ -81,9 +86,9 @@ def _present_keys(column: pd.Series, missing: np.ndarray) -> np.ndarray:
     ):
         return _time_keys(column)
     if types.is_bool_dtype(column) or types.is_integer_dtype(column):
-        filled = column.mask(missing, 0) if missing.any() else column
         kind = np.uint64 if types.is_unsigned_integer_dtype(column) else np.int64
-        return filled.to_numpy(dtype=kind).view(np.uint64)
+        filler = False if types.is_bool_dtype(column) else 0
+        return column.to_numpy(dtype=kind, na_value=filler).view(np.uint64)
     if types.is_float_dtype(column):
         return _float_keys(column.to_numpy(dtype=np.float64, na_value=np.nan))
     return _object_keys(column.to_numpy(dtype=object), missing)

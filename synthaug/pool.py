@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +17,7 @@ import synthaug
 from synthaug import shards
 from synthaug.errors import DataError, FileExistsSynthaugError, ParameterError, StorageError, raise_problems
 from synthaug.labels import check_labels
-from synthaug.schema import Schema
+from synthaug.schema import PLAIN, Schema, plain
 
 __all__ = ["Pool", "Source"]
 
@@ -45,6 +46,12 @@ class Source:
     fingerprint: str
     seed: int
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "details", json.loads(json.dumps(dict(self.details), allow_nan=False)))
+        except (TypeError, ValueError) as error:
+            raise ParameterError(f"Expected `details` that JSON can write, got {self.details!r}: {error}.") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,20 +144,30 @@ class Pool:
         )
 
     def __add__(self, other: Pool) -> Pool:
-        """The records of both; equal sources become one, a score that one side lacks is NaN there."""
-        if not isinstance(other, Pool):
-            return NotImplemented
-        raise_problems(_differences(self, other))
-        sources, places = _merge(self.sources, other.sources)
+        """The records of both (see `concat`)."""
+        return Pool.concat([self, other]) if isinstance(other, Pool) else NotImplemented
+
+    @staticmethod
+    def concat(pools: Iterable[Pool]) -> Pool:
+        """The records of all `pools`, of which there is at least one, in their order.
+
+        Equal sources become one; a score that a pool lacks is NaN in its records.
+
+        Raises:
+            DataError: columns that differ from those of the first pool, each named.
+        """
+        first, *others = pools = list(pools)
+        if not others:
+            return first
+        raise_problems(problem for other in others for problem in _differences(first, other))
+        sources, origins = _merge(pools)
+        names = {name: None for pool in pools for name in pool.scores}
         return Pool(
-            pd.concat([self.records, other.records], ignore_index=True),
-            pd.concat([self.labels, other.labels], ignore_index=True),
-            np.concatenate([self.origin, places[other.origin]]).astype(np.int32),
+            pd.concat([pool.records for pool in pools], ignore_index=True),
+            pd.concat([pool.labels for pool in pools], ignore_index=True),
+            np.concatenate(origins),
             sources,
-            {
-                name: np.concatenate([_score(self, name), _score(other, name)])
-                for name in {**self.scores, **other.scores}
-            },
+            {name: np.concatenate([_score(pool, name) for pool in pools]) for name in names},
         )
 
     def equals(self, other: Pool) -> bool:
@@ -166,7 +183,8 @@ class Pool:
 
     def counts(self) -> dict[Any, int]:
         """The number of records of each label that is there, in the labels' order."""
-        return {label: int(n) for label, n in sorted(self.labels.value_counts().items()) if n}
+        counts = {plain(label): int(n) for label, n in self.labels.value_counts().items() if n}
+        return dict(sorted(counts.items()))
 
     def to_dataframe(self, target: str | None = None, flag: str | None = None) -> pd.DataFrame:
         """The records, then a column of labels, then, if asked for, one that says they are synthetic.
@@ -247,14 +265,7 @@ class Pool:
         for shard in manifest.shards:
             tables.append(shards.read_shard(folder, shard, verify=verify, max_bytes=max_bytes))
             max_bytes -= tables[-1].nbytes
-        parts = [_from_table(table, pool, folder) for table in tables] or [pool]
-        return Pool(
-            pd.concat([part.records for part in parts], ignore_index=True),
-            pd.concat([part.labels for part in parts], ignore_index=True),
-            np.concatenate([part.origin for part in parts]),
-            pool.sources,
-            {name: np.concatenate([part.scores[name] for part in parts]) for name in pool.scores},
-        )
+        return Pool.concat([_from_table(table, pool, folder) for table in tables] or [pool])
 
     @staticmethod
     def iter(folder: str | os.PathLike[str], *, verify: bool = True, max_bytes: int = _MAX_BYTES) -> Iterator[Pool]:
@@ -273,11 +284,12 @@ def _differences(ours: Pool, theirs: Pool) -> list[str]:
     return columns
 
 
-def _merge(ours: tuple[Source, ...], theirs: tuple[Source, ...]) -> tuple[tuple[Source, ...], np.ndarray]:
-    """All sources, and for each of `theirs` its place among them."""
-    merged = list(ours)
-    merged += [source for i, source in enumerate(theirs) if source not in ours and source not in theirs[:i]]
-    return tuple(merged), np.array([merged.index(source) for source in theirs], np.int32)
+def _merge(pools: list[Pool]) -> tuple[tuple[Source, ...], list[np.ndarray]]:
+    """All sources, each once, and the origins of each pool's records among them."""
+    merged: list[Source] = []
+    merged += (source for pool in pools for source in pool.sources if source not in merged)
+    places = [np.array([merged.index(source) for source in pool.sources], np.int32) for pool in pools]
+    return tuple(merged), [place[pool.origin] for place, pool in zip(places, pools, strict=True)]
 
 
 def _score(pool: Pool, name: str) -> np.ndarray:
@@ -287,11 +299,14 @@ def _score(pool: Pool, name: str) -> np.ndarray:
 def _tables(pool: Pool, like: pa.Schema | None = None) -> Iterator[pa.Table]:
     """The pool as Arrow tables, one a file."""
     schema = Schema.of(pool.records)
-    raise_problems(
+    problems = [
         f"Column {name!r} has a name that pools keep for themselves: rename it."
-        for name in schema.names
-        if str(name) in (_LABEL, _ORIGIN) or str(name).startswith(_SCORE)
-    )
+        for name in schema.columns
+        if name in (_LABEL, _ORIGIN) or name.startswith(_SCORE)
+    ]
+    if not isinstance(plain(pool.labels.name), PLAIN):
+        problems.append(f"The labels are called {pool.labels.name!r}: rename them to a string.")
+    raise_problems(problems)
     labels = pool.labels.to_frame(_LABEL)
     table = schema.to_table(pool.records, like)
     table = table.append_column(_LABEL, Schema.of(labels).to_table(labels, like).column(_LABEL))
@@ -315,7 +330,7 @@ def _meta(pool: Pool, before: Mapping[str, Any] | None = None) -> dict[str, Any]
         "counts": [[label, n] for label, n in counts.items()],
         "columns": Schema.of(pool.records).to_dict(),
         "label": Schema.of(pool.labels.to_frame(_LABEL)).to_dict(),
-        "label_name": pool.labels.name,
+        "label_name": plain(pool.labels.name),
         "scores": list(pool.scores),
         "sources": [asdict(source) for source in pool.sources],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,21 @@ import pyarrow as pa
 
 from synthaug.errors import DataError, StorageError, raise_problems
 
-__all__ = ["Schema"]
+__all__ = ["PLAIN", "Schema", "plain"]
 
-_NAN = {b"missing": b"NaN"}
-_PLAIN = (str, int, float, bool, type(None))
+_NAN, _NA = {b"missing": b"NaN"}, {b"missing": b"NA"}
+_JSON = {b"written as": b"JSON"}
+PLAIN = (str, int, float, bool, type(None))
+"""What a column may be called: what JSON can write."""
+
+
+def plain(value: Any) -> Any:
+    """A numpy scalar as the Python value it holds; anything else as it is.
+
+    >>> plain(np.int64(3)), plain("a")
+    (3, 'a')
+    """
+    return value.item() if isinstance(value, np.generic) else value
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ class Schema:
     def of(cls, frame: pd.DataFrame) -> Schema:
         """The schema of `frame`; a `DataError` lists every column that cannot be stored."""
         schema = cls(
-            tuple(map(_plain, frame.columns)), tuple(frame.dtypes), str(frame.columns.dtype), frame.columns.name
+            tuple(map(plain, frame.columns)), tuple(frame.dtypes), str(frame.columns.dtype), frame.columns.name
         )
         raise_problems(schema._problems())
         return schema
@@ -53,14 +65,29 @@ class Schema:
     def _problems(self) -> list[str]:
         problems, seen = [], set()
         for name, dtype in zip(self.names, self.dtypes, strict=True):
-            if not isinstance(name, _PLAIN):
+            if not isinstance(name, PLAIN):
                 problems.append(f"Column name {name!r} is a {type(name).__name__}: rename it to a string.")
-            elif str(name) in seen:
-                problems.append(f"Two columns are called {str(name)!r}: rename one.")
+            elif name in seen:
+                problems.append(f"Two columns are called {name!r}: rename one.")
             elif not _storable(dtype):
                 problems.append(f"Column {name!r} has dtype {dtype}, which Parquet cannot hold: {_remedy(dtype)}.")
-            seen.add(str(name))
+            seen.add(name)
         return problems
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the columns are called on disk: their names as strings, told apart by underscores where need be.
+
+        >>> Schema.of(pd.DataFrame({1: [0], "1": [0]})).columns
+        ('1', '1_')
+        """
+        texts: list[str] = []
+        for name in self.names:
+            text = str(name)
+            while text in texts:
+                text += "_"
+            texts.append(text)
+        return tuple(texts)
 
     def differences(self, other: Schema) -> list[str]:
         """What `other` has otherwise, one sentence a column.
@@ -92,27 +119,31 @@ class Schema:
         Raises:
             DataError: object columns that mix types, or hold others than `like`, each named.
         """
-        text = frame.set_axis(list(map(str, self.names)), axis=1)
+        text = frame.set_axis(list(self.columns), axis=1)
         text.attrs = {}  # pyarrow would write them down
-        for name, dtype in zip(text.columns, self.dtypes, strict=True):
+        raise_problems(filter(None, (_object_problem(text[name]) for name in text if _is_object(text[name].dtype))))
+        notes: dict[str, dict[bytes, bytes]] = {}
+        for name, dtype in zip(self.columns, self.dtypes, strict=True):
             if isinstance(dtype, pd.SparseDtype):
                 text[name] = text[name].astype(dtype.subtype)
-            elif _is_object(dtype) and text[name].isna().all():  # Arrow cannot tell of what type
-                text[name] = text[name].astype("string")
-        try:
-            table = pa.Table.from_pandas(text, preserve_index=False)
-        except (pa.ArrowException, TypeError, ValueError):
-            raise_problems(filter(None, (_conversion_problem(text[name]) for name in text)))
-            raise
-        table = _note_nan(table, frame)
-        return table if like is None else _same_types(table, like)
+            elif isinstance(dtype, pd.CategoricalDtype) and len(_kinds(dtype.categories)) > 1:
+                text[name], notes[name] = (
+                    text[name].cat.rename_categories(lambda level: json.dumps(plain(level))),
+                    _JSON,
+                )
+            elif _is_object(dtype):
+                text[name], notes[name] = _objects(text[name], like is not None and _has(like.field(name), _JSON))
+        table = pa.Table.from_pandas(text, preserve_index=False)
+        fields = [field.with_metadata(notes[field.name]) if field.name in notes else field for field in table.schema]
+        table = pa.Table.from_arrays(table.columns, schema=pa.schema(fields, table.schema.metadata))
+        return table if like is None else _same_types(table, self.dtypes, like)
 
     def to_frame(self, table: pa.Table) -> pd.DataFrame:
         """The inverse of `to_table`; `table` may hold more columns. A `StorageError` if it does not fit."""
         columns = {}
-        for position, (name, dtype) in enumerate(zip(self.names, self.dtypes, strict=True)):
+        for position, (name, dtype) in enumerate(zip(self.columns, self.dtypes, strict=True)):
             try:
-                columns[position] = _restore(table.column(str(name)), table.field(str(name)), dtype)
+                columns[position] = _restore(table.column(name), table.field(name), dtype)
             except (pa.ArrowException, LookupError, OverflowError, TypeError, ValueError) as error:
                 raise StorageError(f"Column {name!r} cannot be read as {dtype}: {error}") from error
         frame = pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows))
@@ -148,30 +179,26 @@ class Schema:
             raise StorageError(f"The description of the columns is damaged: {error!r}") from error
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def _storable(dtype: Any) -> bool:
-    if isinstance(dtype, pd.CategoricalDtype):
-        return dtype.categories is not None and _level_kind(dtype.categories.dtype) in "ObiufMS"
-    if isinstance(dtype, pd.SparseDtype):
-        return _storable(dtype.subtype)
-    if isinstance(dtype, pd.ArrowDtype):
-        return not pa.types.is_dictionary(dtype.pyarrow_dtype)
-    return isinstance(dtype, pd.api.extensions.ExtensionDtype) or dtype.kind in "biufmMO"
+    """Whether Parquet can hold the values, and the manifest the dtype."""
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "biufmMO"
+    if isinstance(dtype, pd.CategoricalDtype) and (dtype.categories is None or not _plain_levels(dtype.categories)):
+        return False
+    try:
+        return bool(_dtype_from_plain(_dtype_to_plain(dtype)) == dtype)
+    except (TypeError, ValueError):
+        return False
+
+
+def _plain_levels(levels: pd.Index) -> bool:
+    if isinstance(levels.dtype, np.dtype) and levels.dtype.kind == "O":
+        return all(isinstance(plain(level), PLAIN) for level in levels)
+    return isinstance(levels.dtype, pd.StringDtype | pd.DatetimeTZDtype) or getattr(levels.dtype, "kind", "") in "biufM"
 
 
 def _is_object(dtype: Any) -> bool:
     return isinstance(dtype, np.dtype) and dtype.kind == "O"
-
-
-def _level_kind(dtype: Any) -> str:
-    if isinstance(dtype, pd.StringDtype):
-        return "S"
-    if isinstance(dtype, pd.DatetimeTZDtype):
-        return "M"
-    return dtype.kind if isinstance(dtype, np.dtype) else "?"
 
 
 def _remedy(dtype: Any) -> str:
@@ -186,40 +213,63 @@ def _tell(dtype: Any) -> str:
     return f"{dtype} {list(dtype.categories)}" if isinstance(dtype, pd.CategoricalDtype) else str(dtype)
 
 
-def _conversion_problem(column: pd.Series) -> str | None:
+def _kinds(values: Any) -> set[type]:
+    """The types of the values of an object column or index; none of any other."""
+    return {type(plain(value)) for value in values} if _is_object(values.dtype) else set()
+
+
+def _object_problem(column: pd.Series) -> str | None:
+    """What keeps an object column from being stored."""
+    present = column[column.notna()]
+    kinds = _kinds(present)
+    if kinds <= set(PLAIN):
+        return None
     try:
-        pa.Array.from_pandas(column)
-    except (pa.ArrowException, TypeError, ValueError):
-        kinds = sorted({type(value).__name__ for value in column[column.notna()]})
-        return (
-            f"Column {column.name!r} holds {', '.join(kinds)}, which Parquet cannot hold in one column: "
-            "use one type, for example `column.astype(str)`."
-        )
-    return None
+        pa.Array.from_pandas(present)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        pass
+    else:
+        if len(kinds) == 1:
+            return None
+    return (
+        f"Column {column.name!r} holds {', '.join(sorted(kind.__name__ for kind in kinds))}, which Parquet cannot hold "
+        "in one column: use one plain type, for example `column.astype(str)`."
+    )
 
 
-def _note_nan(table: pa.Table, frame: pd.DataFrame) -> pa.Table:
-    """Note by each object column that marks what is missing by NaN (at first), where Arrow has but null."""
-    fields = list(table.schema)
-    for position, dtype in enumerate(frame.dtypes):
-        if _is_object(dtype) and table.column(position).null_count:
-            column = frame.iloc[:, position]
-            if isinstance(column[column.isna()].iloc[0], float):
-                fields[position] = fields[position].with_metadata(_NAN)
-    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields, table.schema.metadata))
+def _objects(column: pd.Series, as_json: bool) -> tuple[pd.Series, dict[bytes, bytes]]:
+    """An object column, which has no `_object_problem`, as one that Arrow can hold, and notes for the way back.
+
+    Arrow knows but one way to be missing: the first one found is noted. Plain values of several types, and integers
+    too long for Arrow, are written as JSON.
+    """
+    missing = column.isna()
+    first = column[missing].iloc[0] if missing.any() else None
+    notes = dict(_NAN if isinstance(first, float) else _NA if first is pd.NA else {})
+    present = column[~missing]
+    kinds = _kinds(present)
+    if as_json or len(kinds) > 1 or (kinds == {int} and not -(2**63) <= min(present) <= max(present) < 2**63):
+        written = [None if absent else json.dumps(plain(v)) for v, absent in zip(column, missing, strict=True)]
+        return pd.Series(written, column.index, dtype="string"), notes | _JSON
+    return (column if kinds else column.astype("string")), notes  # Arrow could not tell the type of nothing
 
 
-def _same_types(table: pa.Table, like: pa.Schema) -> pa.Table:
-    """`table` with the types of `like`, if only columns of nothing but nulls need a change."""
+def _has(field: pa.Field, note: dict[bytes, bytes]) -> bool:
+    return note.items() <= (field.metadata or {}).items()
+
+
+def _same_types(table: pa.Table, dtypes: tuple[Any, ...], like: pa.Schema) -> pa.Table:
+    """`table`, its object columns of the types in `like`: those that hold but nulls are made so, others must be."""
     problems = []
-    for position, column in enumerate(table.columns):
-        name, expected = table.field(position).name, like.field(table.field(position).name).type
-        if column.type != expected and column.null_count == len(column):
-            table = table.set_column(
-                position, table.field(position).with_type(expected), pa.chunked_array([pa.nulls(len(column), expected)])
-            )
-        elif column.type != expected:
-            problems.append(f"Column {name!r} holds {column.type} where {expected} is expected.")
+    for position, dtype in enumerate(dtypes):
+        field, column = table.field(position), table.column(position)
+        expected = like.field(field.name).type
+        if not _is_object(dtype) or column.type == expected:
+            continue
+        if column.null_count < len(column):
+            problems.append(f"Column {field.name!r} holds {column.type} where {expected} is expected.")
+        nulls = pa.chunked_array([pa.nulls(len(column), expected)])
+        table = table.set_column(position, field.with_type(expected), nulls)
     raise_problems(problems)
     return table
 
@@ -227,35 +277,51 @@ def _same_types(table: pa.Table, like: pa.Schema) -> pa.Table:
 def _restore(column: pa.ChunkedArray, field: pa.Field, dtype: Any) -> Any:
     """An Arrow column as a pandas one of `dtype`."""
     if isinstance(dtype, pd.CategoricalDtype):
-        plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        values = pd.Categorical(plain.to_pandas(integer_object_nulls=True).to_numpy(), dtype=dtype)
-        if (values.codes < 0).sum() != column.null_count:
+        dense = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        levels = pd.Index([json.dumps(plain(v)) for v in dtype.categories]) if _has(field, _JSON) else dtype.categories
+        codes = levels.get_indexer(pd.Index(dense.to_pandas(integer_object_nulls=True)))
+        if (codes < 0).sum() != column.null_count:
             raise ValueError("it holds values that are not among its levels")
-        return values
+        return pd.Categorical.from_codes(codes, dtype=dtype)
     if isinstance(dtype, pd.SparseDtype):
         return column.to_pandas().astype(dtype)
     if _is_object(dtype):
-        found = pd.Series(column.to_pylist(), dtype=object)
-        return found.where(found.notna(), np.nan) if _NAN.items() <= (field.metadata or {}).items() else found
+        read = json.loads if _has(field, _JSON) else lambda value: value
+        missing = np.nan if _has(field, _NAN) else pd.NA if _has(field, _NA) else None
+        return pd.Series([missing if value is None else read(value) for value in column.to_pylist()], dtype=object)
     if hasattr(dtype, "__from_arrow__"):
         return dtype.__from_arrow__(column)
-    return column.to_pandas().to_numpy().astype(dtype)
+    values = column.to_pandas().to_numpy()
+    if values.dtype.kind != dtype.kind:
+        raise ValueError(f"it holds {values.dtype}")
+    return values.astype(dtype)
 
 
 def _dtype_to_plain(dtype: Any) -> Any:
     if isinstance(dtype, pd.CategoricalDtype):
         levels = dtype.categories
-        values = [value.isoformat() if hasattr(value, "isoformat") else _plain(value) for value in levels]
+        values = [value.isoformat() if hasattr(value, "isoformat") else plain(value) for value in levels]
         return {"levels": values, "dtype": _dtype_to_plain(levels.dtype), "ordered": bool(dtype.ordered)}
+    if isinstance(dtype, pd.SparseDtype):
+        fill = None if pd.isna(dtype.fill_value) else plain(dtype.fill_value)
+        return {"sparse": _dtype_to_plain(dtype.subtype), "fill": fill}
+    if isinstance(dtype, pd.ArrowDtype):
+        return {"arrow": str(dtype.pyarrow_dtype)}
     if isinstance(dtype, pd.StringDtype) and dtype.na_value is pd.NA:
         return f"string[{dtype.storage}]"
     return str(dtype)
 
 
 def _dtype_from_plain(state: Any) -> Any:
-    if isinstance(state, dict):
-        levels = pd.Index(state["levels"], dtype=_dtype_from_plain(state["dtype"]))
-        return pd.CategoricalDtype(levels, ordered=bool(state["ordered"]))
-    if not isinstance(state, str):
-        raise TypeError(f"expected the name of a dtype, got {state!r}")
-    return pd.api.types.pandas_dtype(state)
+    match state:
+        case {"levels": list(levels), "dtype": dtype, "ordered": bool(ordered)}:
+            return pd.CategoricalDtype(pd.Index(levels, dtype=_dtype_from_plain(dtype)), ordered=ordered)
+        case {"sparse": dtype, "fill": fill}:
+            return pd.SparseDtype(_dtype_from_plain(dtype), fill)
+        case {"arrow": "string"}:  # which pandas would take for its own
+            return pd.ArrowDtype(pa.string())
+        case {"arrow": str(name)}:
+            return pd.api.types.pandas_dtype(f"{name}[pyarrow]")
+        case str(name):
+            return pd.api.types.pandas_dtype(name)
+    raise TypeError(f"{state!r} is no dtype")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from synthaug.errors import FileExistsSynthaugError, StorageError
@@ -24,6 +25,7 @@ from synthaug.files import atomic_write, check_file, is_own, locked, read_json, 
 __all__ = ["MANIFEST", "Manifest", "Shard", "changing", "read_manifest", "read_schema", "read_shard", "write"]
 
 MANIFEST = "_manifest.json"
+_BEGUN = ".begun"
 _FORMAT = 1
 _NAME = re.compile(r"part-[0-9]{6}-[0-9a-f]{12}\.parquet")
 _ROW_GROUP = 2**16
@@ -89,17 +91,23 @@ def changing(folder: Path) -> Iterator[Manifest | None]:
     """Lock `folder` (made if need be), clear away what killed writers left, and lend its manifest, None if it has none.
 
     Raises:
-        FileExistsSynthaugError: `folder` holds files that are not a pool's.
+        FileExistsSynthaugError: `folder` holds files that are not a pool's, or a pool's files whose manifest is lost.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    alien = sorted(p.name for p in folder.iterdir() if not _is_ours(p.name))
+    alien = sorted(path.name for path in folder.iterdir() if not _is_ours(path.name))
     if alien:
         raise FileExistsSynthaugError(
             f"{folder} holds files that are not a pool's ({', '.join(alien[:3])}): choose an empty or new folder."
         )
     with locked(folder):
         manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
+        if manifest is None and not (folder / _BEGUN).exists() and any(_shards(folder)):
+            raise FileExistsSynthaugError(
+                f"{folder} holds a pool whose {MANIFEST} is lost: restore it, or choose another folder."
+            )
         _clear(folder, manifest)
+        if manifest is None:  # until there is a manifest, this tells the shards of a killed writer from lost ones
+            (folder / _BEGUN).touch()
         yield manifest
 
 
@@ -141,9 +149,8 @@ def read_shard(folder: Path, shard: Shard, *, verify: bool, max_bytes: int) -> p
     if verify and sha256(path) != shard.sha256:
         raise StorageError(f"{path} is not as it was written (its SHA-256 differs): {remedy}.")
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return _read_within(file, path, shard.rows, max_bytes)
-    except (pa.ArrowException, OSError, ValueError) as error:
+        return _read_within(path, shard.rows, max_bytes)
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         if isinstance(error, StorageError):
             raise
         raise StorageError(f"{path} cannot be read as Parquet ({error}): {remedy}.") from error
@@ -160,19 +167,39 @@ def read_schema(folder: Path, shard: Shard) -> pa.Schema:
         ) from error
 
 
-def _read_within(file: pq.ParquetFile, path: Path, rows: int, max_bytes: int) -> pa.Table:
-    """All of `file`, read in batches and given up as soon as it takes more than `max_bytes`: a bomb stays small."""
-    meta = file.metadata
+def _read_within(path: Path, rows: int, max_bytes: int) -> pa.Table:
+    """All of a file, read in batches and given up as soon as it takes more than `max_bytes`: a bomb stays small.
+
+    Texts are read as dictionaries, as they are stored, since a long one repeated takes next to nothing on disk.
+    """
+    with pq.ParquetFile(path) as file:
+        meta, schema = file.metadata, file.schema_arrow
     if meta.num_rows != rows:
         raise StorageError(f"{path} has {meta.num_rows} rows where {rows} were written: make the pool again.")
     stored = sum(meta.row_group(group).total_byte_size for group in range(meta.num_row_groups))
-    _check_memory(path, max(stored, rows * meta.num_columns // 8), max_bytes)
+    width = sum(kind.bit_width if pa.types.is_primitive(kind) else 1 for kind in schema.types)
+    _check_memory(path, max(stored, rows * width // 8), max_bytes)
+    texts = [field.name for field in schema if _is_text(field.type)]
     batches, taken = [], 0
-    for batch in file.iter_batches(_BATCH):
-        taken += batch.nbytes
-        _check_memory(path, taken, max_bytes)
-        batches.append(batch)
-    return pa.Table.from_batches(batches, file.schema_arrow)
+    with pq.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True) as file:
+        for batch in file.iter_batches(_BATCH):
+            taken += sum(map(_size, batch.columns))
+            _check_memory(path, taken, max_bytes)
+            batches.append(batch)
+        return pa.Table.from_batches(batches, file.schema_arrow).cast(schema)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind) or types.is_large_binary(kind)
+
+
+def _size(array: pa.Array) -> int:
+    """The bytes that an array takes, a dictionary written out."""
+    if not pa.types.is_dictionary(array.type) or not _is_text(array.type.value_type):
+        return array.nbytes
+    lengths = pc.binary_length(array.dictionary).cast(pa.int64())
+    return array.indices.nbytes + (pc.sum(lengths.take(array.indices)).as_py() or 0)
 
 
 def _check_memory(path: Path, needed: int, max_bytes: int) -> None:
@@ -184,13 +211,19 @@ def _check_memory(path: Path, needed: int, max_bytes: int) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name == MANIFEST or is_own(name) or _NAME.fullmatch(name) is not None
+    return name in (MANIFEST, _BEGUN) or is_own(name) or _NAME.fullmatch(name) is not None
 
 
 def _clear(folder: Path, manifest: Manifest | None) -> None:
     """Remove temporary files, and shards that no manifest names."""
     sweep(folder)
     named = {shard.file for shard in manifest.shards} if manifest else set()
-    for path in folder.glob("part-*.parquet"):
-        if _NAME.fullmatch(path.name) and path.name not in named:
+    for path in _shards(folder):
+        if path.name not in named:
             path.unlink(missing_ok=True)
+    if manifest:
+        (folder / _BEGUN).unlink(missing_ok=True)
+
+
+def _shards(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]

@@ -48,7 +48,7 @@ class Synthesizer(BaseEstimator):
         max_steps: Training batches, or `"auto"`: chosen by the generator from the number of records.
         random_state: Seed of all randomness; the same seed gives the same records, byte for byte.
 
-    Other arguments:
+    Other Arguments:
         batch_size: Records a training batch, or `"auto"`.
         trainer_kwargs: Arguments of `pytorch_lightning.Trainer`: any logger, callbacks, strategy, accelerator.
 
@@ -157,7 +157,7 @@ class Synthesizer(BaseEstimator):
     def stream(
         self, counts: int | Mapping[Any, int], *, chunk: int = 65_536, random_state: RandomState = None
     ) -> Iterator[Pool]:
-        """The same records as `sample` in pools of at most `chunk` records, so that memory does not grow with their number."""
+        """The same records as `sample` in pools of at most `chunk` records: memory does not grow with their number."""
         y = self._codes(counts)
         seed = self.seed_ if random_state is None else as_seed(random_state)
         if chunk < CHUNK or chunk % CHUNK:
@@ -167,9 +167,7 @@ class Synthesizer(BaseEstimator):
 
     def _draw(self, y: np.ndarray, first: int, seed: int, source: Source) -> Pool:
         codes = torch.from_numpy(y)
-        parts = [
-            self._encoded(part, torch_rng(seed, "sample", first + i)) for i, part in enumerate(codes.split(CHUNK))
-        ]
+        parts = [self._encoded(part, torch_rng(seed, "sample", first + i)) for i, part in enumerate(codes.split(CHUNK))]
         records = self.codec_.decode(torch.cat(parts))
         return Pool(records, self.labels_.decode(y), np.zeros(len(y), np.int32), (source,))
 
@@ -187,6 +185,8 @@ class Synthesizer(BaseEstimator):
         if not hasattr(self, "generators_"):
             raise NotFittedError("This Synthesizer is not fitted yet: call `fit` with records and labels first.")
         if isinstance(counts, int | np.integer) and not isinstance(counts, bool):
+            if counts < 0:
+                raise ParameterError(f"Expected `counts` to be at least 0, got {counts}.")
             share, rest = divmod(int(counts), len(self.classes_))
             wanted: dict[Any, int] = {c: share + (i < rest) for i, c in enumerate(self.labels_.classes)}
         elif isinstance(counts, Mapping):

@@ -11,17 +11,16 @@ import synthaug
 
 ROOT = Path(synthaug.__file__).parent
 GROUND, ROOF = 0, 8
-FLOOR = {
-    **dict.fromkeys(["__init__", "amounts", "errors", "files", "fingerprint", "labels", "oversampling", "rng"], GROUND),
-    **dict.fromkeys(["schema", "shards", "spec"], GROUND),
-    **dict.fromkeys(["codecs", "generators", "pool"], 1),
-    "selection": 2,
-    "synthesizer": 3,
-    "mix": 4,
-    **dict.fromkeys(["evaluate", "report"], 1),
-    **dict.fromkeys(["auto", "testing"], ROOF),
-    "cli": ROOF + 1,
+PARTS = {
+    GROUND: "__init__ amounts errors features files fingerprint labels oversampling rng schema shards spec",
+    1: "codecs generators pool evaluate report",
+    2: "selection",
+    3: "synthesizer",
+    4: "mix",
+    ROOF: "auto demo testing",
+    ROOF + 1: "cli",
 }
+FLOOR = {part: floor for floor, parts in PARTS.items() for part in parts.split()}
 MEASURING = {"evaluate", "report"}
 LIGHTNING = {"lightning", "lightning_fabric", "pytorch_lightning"}
 MAY_IMPORT_LIGHTNING = ("synthaug.generators.", "synthaug.synthesizer", "synthaug.mix.lightning")
@@ -96,7 +95,7 @@ def find_cycle(modules: Mapping[str, str]) -> list[str]:
 
 def test_every_part_has_a_floor():
     parts = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert parts <= set(FLOOR), "give the new part a floor in FLOOR and in CONTRIBUTING.md"
+    assert parts <= set(FLOOR), "give the new part a floor in PARTS and in CONTRIBUTING.md"
 
 
 def test_imports_point_down():

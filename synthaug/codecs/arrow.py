@@ -3,42 +3,43 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from synthaug.codecs.columns import Column, LevelColumn
+from synthaug.codecs.columns import Column
 from synthaug.codecs.dtypes import ColumnType, plain
+from synthaug.codecs.levels import LevelColumn
 
 __all__ = ["column_from_arrow", "column_to_arrow"]
 
+_OBJECT = np.dtype(object)
 _PLAIN = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 
 
-def column_to_arrow(column: Column, series: pd.Series) -> pa.Array:
-    """One column of a table as an Arrow array; objects of several types are written as JSON."""
-    kind, values = column.type, column.type.dense(series)
-    if isinstance(values, np.ndarray) and values.dtype == object:
+def column_to_arrow(column: Column, values: Any) -> pa.Array:
+    """The dense values of one column as an Arrow array; objects of several types are written as JSON."""
+    if column.type.dtype == _OBJECT:
         return _objects_to_arrow(column, values)
-    return _to_arrow(kind, values)
+    return _to_arrow(column.type, values)
 
 
 def column_from_arrow(column: Column, array: pa.ChunkedArray) -> Any:
     """The inverse of `column_to_arrow`: the array that goes into the DataFrame."""
-    if column.type.dtype == object:
-        return _objects_from_arrow(column, array)
+    if column.type.dtype == _OBJECT:
+        return column.type.finish(_objects_from_arrow(column, array))
     return column.type.finish(_from_arrow(column.type, array))
 
 
-def _to_arrow(kind: ColumnType, values: Any) -> pa.Array:
-    dtype = kind.dense_dtype
+def _to_arrow(column_type: ColumnType, values: Any) -> pa.Array:
+    dtype = column_type.dense_dtype
     missing = np.asarray(pd.isna(values))
     if isinstance(values, pd.Categorical):
         inner = ColumnType(values.categories.dtype)
         categories = inner.dense(values.categories.to_series())
-        if categories.dtype == object:
+        if categories.dtype == _OBJECT:
             categories = pa.array([_written(category) for category in categories], pa.string())
         else:
             categories = _to_arrow(inner, categories)
@@ -48,33 +49,33 @@ def _to_arrow(kind: ColumnType, values: Any) -> pa.Array:
         return pa.chunked_array(values.__arrow_array__()).combine_chunks()
     if isinstance(dtype, pd.StringDtype):
         return pa.array(values, pa.large_string(), from_pandas=True)
-    if kind.is_number:
-        numbers = kind.numbers(values)[0]
-        narrow = numbers.astype(getattr(dtype, "numpy_dtype", dtype)) if not kind.is_time else numbers
-        return pa.array(narrow, mask=missing).cast(_number_type(kind))
+    if column_type.is_number:
+        numbers = column_type.numbers(values)[0]
+        narrow = numbers.astype(getattr(dtype, "numpy_dtype", dtype)) if not column_type.is_time else numbers
+        return pa.array(narrow, mask=missing).cast(_number_type(column_type))
     return pa.array(np.where(missing, False, values).astype(bool), mask=missing)
 
 
-def _from_arrow(kind: ColumnType, array: pa.ChunkedArray) -> Any:
-    dtype = kind.dense_dtype
+def _from_arrow(column_type: ColumnType, array: pa.ChunkedArray) -> Any:
+    dtype = column_type.dense_dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return _category_from_arrow(dtype, array)
     if isinstance(dtype, pd.ArrowDtype):
         return pd.arrays.ArrowExtensionArray(array.cast(dtype.pyarrow_dtype))
     if isinstance(dtype, pd.StringDtype):
-        return dtype.__from_arrow__(array.cast(pa.large_string()))
+        return cast(Any, dtype).__from_arrow__(array.cast(pa.large_string()))
     missing = array.is_null().to_numpy()
-    if kind.is_number:
-        typed = array.cast(_number_type(kind))
-        wide = pa.from_numpy_dtype(kind.wide)
+    if column_type.is_number:
+        typed = array.cast(_number_type(column_type))
+        wide = pa.from_numpy_dtype(column_type.wide)
         numbers = typed.to_numpy() if pa.types.is_float16(typed.type) else typed.cast(wide).fill_null(0).to_numpy()
-        return kind.from_numbers(numbers.astype(kind.wide), missing)
+        return column_type.from_numbers(numbers.astype(column_type.wide), missing)
     flags = array.cast(pa.bool_()).fill_null(False).to_numpy()
     return flags.astype(bool) if isinstance(dtype, np.dtype) else pd.arrays.BooleanArray(flags.astype(bool), missing)
 
 
-def _number_type(kind: ColumnType) -> pa.DataType:
-    dtype = kind.dense_dtype
+def _number_type(column_type: ColumnType) -> pa.DataType:
+    dtype = column_type.dense_dtype
     if isinstance(dtype, pd.DatetimeTZDtype):
         return pa.timestamp(dtype.unit, str(dtype.tz))
     return pa.from_numpy_dtype(getattr(dtype, "numpy_dtype", dtype))
@@ -84,7 +85,7 @@ def _category_from_arrow(dtype: pd.CategoricalDtype, array: pa.ChunkedArray) -> 
     # A Parquet file may keep the categories in another order, or only those in use.
     codes, values = _dictionary(array)
     inner = ColumnType(dtype.categories.dtype)
-    if dtype.categories.dtype == object:
+    if dtype.categories.dtype == _OBJECT:
         known = {_written(category): code for code, category in enumerate(dtype.categories)}
         places = np.array([known[value.as_py()] for value in values], np.int64)
     else:

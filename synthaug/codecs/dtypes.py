@@ -24,6 +24,7 @@ _NAME = re.compile(
     r"|((u?int(8|16|32|64))|halffloat|float|double|bool|string|large_string"
     r"|(timestamp|duration)\[(s|ms|us|ns)(, tz=[\w/+:\-]{1,64})?\])\[arrow\]"
 )
+_OBJECT = np.dtype(object)
 _SCALARS = (str, bool, int, float)
 
 
@@ -61,19 +62,19 @@ class ColumnType:
     def of(cls, series: pd.Series, name: Any) -> ColumnType:
         """The type of a column, or a `DataTypeError` naming it and the remedy."""
         dtype = series.dtype
-        marker: Any = np.nan
-        if dtype == object:
-            absent = series[series.isna().to_numpy()]
-            marker = absent.iloc[0] if len(absent) else np.nan
-        column_type = cls(dtype, marker)
+        absent = series[series.isna().to_numpy()].iloc[:1].tolist() if dtype == _OBJECT else []
+        column_type = cls(
+            dtype, next((marker for marker in _MARKERS.values() if absent and _same(marker, absent[0])), np.nan)
+        )
         try:
             supported = column_type.is_number or column_type.is_level
             supported = supported and cls.from_dict(column_type.to_dict()).dtype == dtype
         except (StorageError, TypeError, ValueError):
             supported = False
         if not supported:
+            described = f"category of {dtype.categories.dtype}" if isinstance(dtype, pd.CategoricalDtype) else dtype
             raise DataTypeError(
-                f"Column {name!r} has dtype {dtype}, which is not supported: turn it into numbers, dates or strings, "
+                f"Column {name!r} has dtype {described}, which is not supported: turn it into numbers, dates or strings, "
                 f"for example `records[{name!r}].astype(str)`, or drop it."
             )
         return column_type
@@ -87,11 +88,7 @@ class ColumnType:
 
     @property
     def _code(self) -> str:
-        """The numpy kind of the values: one of `iufMmb`, or another letter for everything else."""
-        dtype = self.dense_dtype
-        if isinstance(dtype, pd.CategoricalDtype | pd.StringDtype):
-            return "O"
-        return getattr(dtype, "numpy_dtype", dtype).kind if not isinstance(dtype, pd.DatetimeTZDtype) else "M"
+        return self.dense_dtype.kind  # as numpy has it: one of `iufMmb`, or another letter for everything else
 
     @property
     def is_number(self) -> bool:
@@ -119,13 +116,13 @@ class ColumnType:
         dtype = self.dense_dtype
         if isinstance(dtype, pd.CategoricalDtype):
             return ColumnType(dtype.categories.dtype).is_number or ColumnType(dtype.categories.dtype).is_level
-        return self._code == "b" or isinstance(dtype, pd.StringDtype) or (self._code == "O" and self._is_text)
+        return self._code == "b" or isinstance(dtype, pd.StringDtype) or (self._code in "OU" and self._is_text)
 
     @property
     def _is_text(self) -> bool:
         if isinstance(self.dtype, pd.ArrowDtype):
             return pa.types.is_string(self.dtype.pyarrow_dtype) or pa.types.is_large_string(self.dtype.pyarrow_dtype)
-        return self.dtype == object
+        return self.dtype == _OBJECT
 
     # Arrays of it.
 
@@ -139,7 +136,8 @@ class ColumnType:
         """The inverse of `dense`: the array that goes into the DataFrame."""
         if isinstance(self.dtype, pd.SparseDtype):
             return pd.arrays.SparseArray(values, dtype=self.dtype)
-        return values
+        # Said aloud, because pandas would turn an array of Python strings into its own string type.
+        return pd.Series(values, dtype=object) if self.dtype == _OBJECT else values
 
     def numbers(self, values: Any) -> tuple[np.ndarray, np.ndarray]:
         """Numbers, dates and durations as `(n,)` int64, uint64 or float64 (0 where missing), and where they miss."""
@@ -186,7 +184,7 @@ class ColumnType:
         """The levels at `codes`; a missing value where the code is -1."""
         if not (codes < 0).any():
             return levels.take(codes)
-        if isinstance(levels, np.ndarray) and levels.dtype == object:
+        if isinstance(levels, np.ndarray) and levels.dtype == _OBJECT:
             return np.append(levels, np.array([self.marker], object)).take(codes)
         return take(levels, codes, allow_fill=True)
 
@@ -208,7 +206,7 @@ class ColumnType:
                 return self.from_numbers(np.array(levels, self.wide), np.zeros(len(levels), bool))
             if not all(isinstance(level, _SCALARS) for level in levels):
                 raise ValueError("a level is no scalar")
-            if dtype == object:
+            if dtype == _OBJECT:
                 array = np.empty(len(levels), object)
                 array[:] = levels
                 return array
@@ -227,7 +225,7 @@ class ColumnType:
         if isinstance(self.dtype, pd.SparseDtype):
             fill = plain(self.dtype.fill_value)
             state["sparse"] = None if pd.isna(fill) else fill
-        if dtype == object:
+        if dtype == _OBJECT:
             state["marker"] = next(name for name, marker in _MARKERS.items() if _same(marker, self.marker))
         return state
 
@@ -261,6 +259,8 @@ def _name(dtype: Any) -> str:
 
 
 def _dtype(name: str) -> Any:
+    if name == "str":
+        return pd.StringDtype(na_value=np.nan)
     if not name.endswith("[arrow]"):
         return pd.api.types.pandas_dtype(name)
     name = name.removesuffix("[arrow]")

@@ -38,6 +38,10 @@ class Warp:
     centre: float = 0.0
     scale: float = 0.0  # 0: linear
 
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.to_list()).all() and self.std > 0 and self.scale >= 0):
+            raise ValueError(f"{self} is no growing map")
+
     @classmethod
     def of(cls, values: np.ndarray) -> Warp:
         """Learn the map from finite `(n,)` float64 values of at least two kinds."""
@@ -96,9 +100,10 @@ class Reals:
     def decode(self, x: np.ndarray) -> np.ndarray:
         """`(n, 1)` finite numbers to `(n,)` values in range."""
         exponent = self._exponent(self.low, self.high)
-        ends = self.warp.forward(np.ldexp([self.low, self.high], -exponent))
-        z = np.clip(x[:, 0].astype(np.float64), *ends)
-        return np.clip(np.ldexp(self.warp.backward(z), exponent), self.low, self.high)
+        ends = np.ldexp([self.low, self.high], -exponent)
+        z = np.clip(x[:, 0].astype(np.float64), *self.warp.forward(ends))
+        # Clipped before scaling up, which may overflow, and after it, as scaling down may have lost digits.
+        return np.clip(np.ldexp(np.clip(self.warp.backward(z), *ends), exponent), self.low, self.high)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -107,7 +112,10 @@ class Reals:
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Reals:
         """The inverse of `to_dict`."""
-        return cls(float(state["low"]), float(state["high"]), Warp(*map(float, state["warp"])))
+        low, high = float(state["low"]), float(state["high"])
+        if not -np.inf < low < high < np.inf:
+            raise ValueError(f"{low} to {high} is no range")
+        return cls(low, high, Warp(*map(float, state["warp"])))
 
 
 @dataclass(frozen=True)
@@ -153,8 +161,8 @@ class Steps:
     def _bins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of a curved scale: first and last position of each bin, and the learned entry that stands for it."""
         top = np.float64(self.top)
-        ends = self.warp.forward(np.array([0.0, top]))
-        cuts = np.ceil(self.warp.backward(np.linspace(*ends, _BINS)))[1:-1]
+        low, high = self.warp.forward(np.array([0.0, top]))
+        cuts = np.ceil(self.warp.backward(np.linspace(low, high, _BINS)))[1:-1]
         cuts = cuts[(cuts > 0) & (cuts < top)]
         first = np.unique(np.append(np.uint64(0), cuts.astype(np.uint64)))
         last = np.append(first[1:] - np.uint64(1), np.uint64(self.top))
@@ -195,7 +203,7 @@ class Steps:
 
     def _digits(self, offset: np.ndarray, width: np.ndarray) -> list[np.ndarray]:
         """An offset of 0 to `width` as numbers in (0, 1), the leading digit first."""
-        digits = []
+        digits: list[np.ndarray] = []
         for shift in _shifts(self.noise):
             count = (width >> shift).astype(np.float64) + 1 if not digits else 2.0**_BITS
             digit = (offset >> shift) & np.uint64(2**_BITS - 1)
@@ -218,7 +226,10 @@ class Steps:
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Steps:
         """The inverse of `to_dict`."""
-        return cls(int(state["low"]), int(state["step"]), int(state["top"]), Warp(*map(float, state["warp"])))
+        low, step, top = int(state["low"]), int(state["step"]), int(state["top"])
+        if not (-(2**63) <= low < 2**64 and step >= 1 and top >= 1 and low + step * top < 2**64):
+            raise ValueError(f"{top} steps of {step} from {low} are no 64-bit integers")
+        return cls(low, step, top, Warp(*map(float, state["warp"])))
 
 
 def _shifts(digits: int) -> list[np.uint64]:

@@ -14,7 +14,11 @@ from sklearn.base import BaseEstimator
 
 from synthaug.codecs.arrow import column_from_arrow, column_to_arrow
 from synthaug.codecs.base import Codec
-from synthaug.codecs.columns import Column, LevelColumn, NumberColumn, fit_column
+from synthaug.codecs.columns import Column
+from synthaug.codecs.dtypes import ColumnType, plain
+from synthaug.codecs.frames import check_frame, check_names, dense_values, listed, names_from_dict, names_to_dict
+from synthaug.codecs.levels import LevelColumn
+from synthaug.codecs.numbers import NumberColumn
 from synthaug.errors import (
     DataError,
     DataTypeError,
@@ -28,7 +32,7 @@ from synthaug.spec import Field, Spec
 
 __all__ = ["TableCodec"]
 
-_NAMES = (str, int, float, bool)
+_LARGEST = float(np.finfo(np.float32).max)
 _PLACEHOLDER = Field("(nothing varies)", "uniform")
 
 
@@ -38,8 +42,8 @@ class TableCodec(BaseEstimator, Codec):
     `decode(encode(records))` equals `records` exactly (fresh index), but for floats that lie on no decimal grid, which
     come back within a millionth of their column's range. Whatever is decoded lies in the observed range, on the
     observed grid (step of integers and dates, decimals of floats) and at an observed level; missing values are modelled
-    as such. The noise in `"uniform"` fields decides what a float32 cannot: the fine digits of long integers and dates,
-    and which rare level it is.
+    as such, and come back as the first kind seen in their column (`None`, `nan`, ...). The noise in `"uniform"` fields
+    decides what a float32 cannot: the fine digits of long integers and dates, and which rare level it is.
 
     Args:
         column_types: For chosen columns, `"number"` or `"category"` instead of what their dtype says.
@@ -57,7 +61,7 @@ class TableCodec(BaseEstimator, Codec):
     >>> codec.decode(codec.encode(records)).equals(records)
     True
     >>> codec.decode(torch.full((1, codec.spec.width), 1e30))
-        age   job
+        age    job
     0  50.0  nurse
     """
 
@@ -82,7 +86,7 @@ class TableCodec(BaseEstimator, Codec):
             DataError: no rows or columns; repeated column names; infinite values.
             ParameterError: an argument of the constructor is not allowed.
         """
-        _check_frame(records)
+        check_frame(records)
         self._check_parameters(records)
         if not records.size:
             raise DataError(
@@ -90,11 +94,12 @@ class TableCodec(BaseEstimator, Codec):
                 "columns: pass the training records."
             )
         wanted = self.column_types or {}
-        columns, problems = [], []
+        columns: list[Column] = []
+        problems = []
         for name, series in records.items():
             try:
                 columns.append(
-                    fit_column(
+                    _fit_column(
                         name,
                         series,
                         wanted=wanted.get(name),
@@ -132,13 +137,13 @@ class TableCodec(BaseEstimator, Codec):
     def encode(self, records: pd.DataFrame) -> torch.Tensor:
         """Encode records: `(n, spec.width)` float32. Raises what `validate` raises."""
         self._check_fitted()
-        _check_frame(records)
-        raise_problems(self._wrong_names(records))
+        check_frame(records)
+        check_names(records, self._names)
         out = np.zeros((len(records), self.spec.width), np.float32)
         problems = []
         for column, where in zip(self.columns_, self._slices, strict=True):
             try:
-                column.encode(_typed(column, records[column.name]), out[:, where])
+                column.encode(dense_values(column, records[column.name]), out[:, where])
             except DataError as error:
                 problems.append(error)
         _raise(problems)
@@ -147,7 +152,8 @@ class TableCodec(BaseEstimator, Codec):
     def decode(self, x: torch.Tensor) -> pd.DataFrame:
         """Decode any finite `(n, spec.width)` tensor; a `DataError` for another shape or anything not finite."""
         self._check_fitted()
-        array = torch.as_tensor(x).detach().cpu().to(torch.float32).numpy()
+        x = torch.as_tensor(x).detach().cpu()
+        array = (x if x.dtype == torch.float64 else x.float()).numpy()
         if array.shape[1:] != self.spec.shape:
             raise DataError(f"Expected encoded records of shape (n, {self.spec.width}), got {array.shape}.")
         if not np.isfinite(array).all():
@@ -156,6 +162,7 @@ class TableCodec(BaseEstimator, Codec):
                 f"Encoded record {row} has {array[row, entry]} at entry {entry}: only finite numbers can be decoded. "
                 "Has the generator diverged?"
             )
+        array = np.clip(array, -_LARGEST, _LARGEST) if array.dtype == np.float64 else array
         arrays = [column.decode(array[:, where]) for column, where in zip(self.columns_, self._slices, strict=True)]
         return self._frame(arrays, len(array))
 
@@ -175,7 +182,7 @@ class TableCodec(BaseEstimator, Codec):
     def to_arrow(self, records: pd.DataFrame) -> pa.Table:
         """Records as a table with the names of the columns as strings. Raises what `validate` raises."""
         self.validate(records)
-        arrays = [column_to_arrow(column, _typed(column, records[column.name])) for column in self.columns_]
+        arrays = [column_to_arrow(column, dense_values(column, records[column.name])) for column in self.columns_]
         return pa.Table.from_arrays(arrays, names=self._arrow_names())
 
     def from_arrow(self, table: pa.Table) -> pd.DataFrame:
@@ -194,14 +201,12 @@ class TableCodec(BaseEstimator, Codec):
     def to_dict(self) -> dict[str, Any]:
         """The whole fitted state as plain values, fit for JSON: of the records, only levels and ranges."""
         self._check_fitted()
-        types = None if self.column_types is None else [[name, kind] for name, kind in self.column_types.items()]
+        types = None if self.column_types is None else [[plain(name), kind] for name, kind in self.column_types.items()]
         return {
             "column_types": types,
             "identifiers": self.identifiers,
             "max_levels": self.max_levels,
-            "names": [plain(name) for name in self._names],
-            "names_dtype": str(self._names.dtype),
-            "names_name": plain(self._names.name),
+            "names": names_to_dict(self._names),
             "columns": [column.to_dict() for column in self.columns_],
         }
 
@@ -211,8 +216,8 @@ class TableCodec(BaseEstimator, Codec):
         try:
             types = None if state["column_types"] is None else dict(state["column_types"])
             codec = cls(column_types=types, identifiers=state["identifiers"], max_levels=state["max_levels"])
-            names = _stored_names(state)
-            columns = [
+            names = names_from_dict(state["names"])
+            columns: list[Column] = [
                 (LevelColumn if column["kind"] == "levels" else NumberColumn).from_dict(name, column)
                 for name, column in zip(names, state["columns"], strict=True)
             ]
@@ -238,7 +243,11 @@ class TableCodec(BaseEstimator, Codec):
 
     def _check_parameters(self, records: pd.DataFrame) -> None:
         problems = []
-        for name, kind in (self.column_types or {}).items():
+        column_types = {} if self.column_types is None else self.column_types
+        if not isinstance(column_types, Mapping):
+            problems.append(f"Expected `column_types` to map names of columns to types, got {column_types!r}.")
+            column_types = {}
+        for name, kind in column_types.items():
             if name not in records.columns:
                 problems.append(f"`column_types` names {name!r}, which is none of the columns: correct or remove it.")
             if kind not in ("number", "category"):
@@ -249,53 +258,21 @@ class TableCodec(BaseEstimator, Codec):
             problems.append(f"Expected `max_levels` to be an integer of at least 2, got {self.max_levels!r}.")
         raise_problems(problems, ParameterError)
 
-    def _wrong_names(self, records: pd.DataFrame) -> list[str]:
-        absent = [name for name in self._names if name not in records.columns]
-        extra = [name for name in records.columns if name not in self._names]
-        problems = []
-        if absent:
-            problems.append(f"The columns {_listed(absent)} of `fit` are missing: add them.")
-        if extra:
-            remedy = f"remove them, for example `records.drop(columns={extra[:5]!r})`"
-            problems.append(f"The columns {_listed(extra)} were not there in `fit`: {remedy}.")
-        return problems
 
-
-def _check_frame(records: Any) -> None:
-    if not isinstance(records, pd.DataFrame):
+def _fit_column(name: Any, series: pd.Series, *, wanted: str | None, max_levels: int, identifiers: str) -> Column:
+    """Learn the kind of column that fits the dtype and the values; a `DataError` naming the column if none does."""
+    column_type = ColumnType.of(series, name)
+    values = column_type.dense(series)
+    if wanted == "number" and not column_type.is_number:
         raise DataTypeError(
-            f"Expected a pandas DataFrame, got {type(records).__name__}: for example `pandas.DataFrame(records)`."
+            f"Column {name!r} has dtype {series.dtype}, but `column_types` says it is a number: convert it, for "
+            f"example `pandas.to_numeric(records[{name!r}])`, or leave it out of `column_types`."
         )
-    if isinstance(records.columns, pd.MultiIndex):
-        raise DataTypeError(
-            "The column names have several levels: join them first, for example "
-            "`records.columns = ['_'.join(map(str, name)) for name in records.columns]`."
-        )
-    problems = [
-        f"The column name {name!r} is {type(name).__name__}: use strings or numbers, for example "
-        "`records.columns = records.columns.astype(str)`."
-        for name in records.columns
-        if not isinstance(plain(name), _NAMES)
-    ]
-    raise_problems(problems, DataTypeError)
-    if not records.columns.is_unique:
-        repeated = records.columns[records.columns.duplicated()].unique().tolist()
-        raise DataError(f"The column names {_listed(repeated)} come more than once: rename or drop the repeats.")
-
-
-def _typed(column: Column, series: pd.Series) -> Any:
-    """The dense values of a column, if it has the dtype that it had in `fit`."""
-    kind = column.type
-    if series.dtype != kind.dtype:
-        target = f"'{kind.dtype}'" if not isinstance(kind.dtype, pd.CategoricalDtype) else f"codec dtype {kind.dtype!r}"
-        raise DataTypeError(
-            f"Column {column.name!r} has dtype {series.dtype}, but had {kind.dtype} in `fit`: convert it, for example "
-            f"`records.astype({{{column.name!r}: {target}}})`."
-        )
-    values = kind.dense(series)
-    if isinstance(kind.dtype, pd.CategoricalDtype) and not series.dtype.categories.equals(kind.dtype.categories):
-        values = values.set_categories(kind.dtype.categories)  # the same ones in another order
-    return values
+    if column_type.is_number and wanted != "category":
+        number = NumberColumn.fit(name, column_type, values)
+        if number is not None:
+            return number
+    return LevelColumn.fit(name, column_type, values, max_levels, "keep" if wanted == "category" else identifiers)
 
 
 def _raise(problems: list[DataError]) -> None:
@@ -303,23 +280,9 @@ def _raise(problems: list[DataError]) -> None:
     raise_problems(map(str, problems), kind)
 
 
-def _listed(names: list[Any]) -> str:
-    shown = ", ".join(map(repr, names[:10]))
-    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
-
-
 def _identifier_message(names: list[Any]) -> str:
     return (
-        f"The columns {_listed(names)} look like identifiers (text in which no value comes twice) and are left out of "
+        f"The columns {listed(names)} look like identifiers (text in which no value comes twice) and are left out of "
         "the model: synthetic records miss them. Keep them with `TableCodec(identifiers='keep')` or "
         f"`TableCodec(column_types={{{names[0]!r}: 'category'}})`."
     )
-
-
-def _stored_names(state: Mapping[str, Any]) -> pd.Index:
-    names, dtype, name = state["names"], state["names_dtype"], state["names_name"]
-    if not all(isinstance(value, _NAMES) for value in names) or not isinstance(name, str | int | float | None):
-        raise ValueError("a column name is no scalar")
-    if dtype not in ("object", "str", "int64", "float64", "bool"):
-        dtype = "object"
-    return pd.Index(names, dtype=dtype, name=name)

@@ -14,78 +14,35 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from imblearn.over_sampling import SMOTE, SMOTEN, SMOTENC
-from imblearn.over_sampling.base import BaseOverSampler
-from imblearn.utils import check_target_type
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import validate_data
 
-from synthaug.amounts import Amount, Strategy, synthetic_counts
+from synthaug.amounts import Amount, Strategy
+from synthaug.oversampling import RowSampler
 from synthaug.rng import RandomState, as_seed, numpy_rng
 
-__all__ = ["ClassWeight", "Duplicate", "Jitter", "RowSampler", "Smote", "default_arms"]
+__all__ = ["ClassSampler", "ClassWeight", "Duplicate", "Jitter", "Smote", "default_arms"]
 
 
-class RowSampler(BaseOverSampler):
-    """Base of samplers that make rows of one class at a time; data frames stay data frames, with their dtypes.
-
-    The real rows come first and unchanged, under a fresh index. A child writes `_sample`.
-
-    Args:
-        sampling_strategy: Which size each class shall reach; see `synthaug.amounts.synthetic_counts`.
-        amount: How many rows to add on top of the real ones instead; see there.
-        random_state: A seed or generator.
-    """
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseOverSampler._parameter_constraints,
-        "amount": [Interval(Real, 0, None, closed="left"), Mapping, None],
-    }
-
-    def __init__(
-        self,
-        *,
-        sampling_strategy: Strategy = "auto",
-        amount: Amount = None,
-        random_state: RandomState = None,
-    ) -> None:
-        super().__init__(sampling_strategy=sampling_strategy)
-        self.amount = amount
-        self.random_state = random_state
+class ClassSampler(RowSampler):
+    """Base of samplers that make the rows of each class on their own. A child writes `_sample`."""
 
     @abstractmethod
     def _sample(self, frame: pd.DataFrame, y: np.ndarray, label: Any, n: int, rng: np.random.Generator) -> pd.DataFrame:
         """Make `n` rows of the class `label`, with the columns and dtypes of `frame` (all real rows)."""
 
-    def _check_X_y(self, X: Any, y: Any) -> tuple[Any, np.ndarray, bool]:  # noqa: N802 (a hook of imbalanced-learn's)
-        y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
-        if not isinstance(X, pd.DataFrame):
-            X = check_array(X, dtype=None, ensure_all_finite="allow-nan")
-        check_consistent_length(X, y)
-        validate_data(self, X=X, y=y, reset=True, skip_check_array=True)
-        return X, y, binarize_y
-
-    def _fit_resample(self, X: Any, y: np.ndarray) -> tuple[Any, np.ndarray]:
-        rng = numpy_rng(as_seed(self.random_state))
-        self.sampling_strategy_ = synthetic_counts(y, sampling_strategy=self.sampling_strategy, amount=self.amount)
-        frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X, dtype=X.dtype).infer_objects()
-        wanted = {label: n for label, n in self.sampling_strategy_.items() if n}
+    def _rows(
+        self, frame: pd.DataFrame, y: np.ndarray, counts: Mapping[Any, int], seed: int
+    ) -> tuple[pd.DataFrame, np.ndarray]:
+        rng = numpy_rng(seed)
+        wanted = {label: n for label, n in counts.items() if n}
         made = [self._sample(frame, y, label, n, rng) for label, n in wanted.items()]
-        rows = pd.concat([frame, *made], ignore_index=True)
-        labels = np.concatenate([y, *(np.full(n, label, y.dtype) for label, n in wanted.items())])
-        return (rows if isinstance(X, pd.DataFrame) else rows.to_numpy(X.dtype)), labels
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.string = True
-        tags.input_tags.sparse = False
-        return tags
+        labels = [np.full(n, label, y.dtype) for label, n in wanted.items()]
+        return pd.concat(made), np.concatenate(labels)
 
 
-class Duplicate(RowSampler):
+class Duplicate(ClassSampler):
     """Repeat real rows, drawn with replacement within the class.
 
     Args:
@@ -102,7 +59,7 @@ class Duplicate(RowSampler):
         return frame.iloc[rng.choice(np.flatnonzero(y == label), n)]
 
 
-class Jitter(RowSampler):
+class Jitter(ClassSampler):
     """Repeat real rows and add normal noise to their numbers; everything else stays as in the row repeated.
 
     The noise has `sigma` times the standard deviation of the column within the class. Results stay within the range
@@ -121,7 +78,7 @@ class Jitter(RowSampler):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **RowSampler._parameter_constraints,
+        **ClassSampler._parameter_constraints,
         "sigma": [Interval(Real, 0, None, closed="left")],
     }
 
@@ -151,12 +108,12 @@ class Jitter(RowSampler):
         return _frame_of([noisy(frame.iloc[:, i]) for i in range(frame.shape[1])], frame)
 
 
-class Smote(RowSampler):
+class Smote(ClassSampler):
     """SMOTE for any columns: interpolate numbers between near rows of a class, and let near rows vote on the rest.
 
     A thin wrapper that picks imbalanced-learn's SMOTE (numbers only), SMOTEN (none) or SMOTENC (both) and keeps
-    dtypes. As there, distances are between the numbers as they are: scale them first if their units differ much.
-    A missing value is one more level to vote on; a missing number counts as the column's median for the distances.
+    dtypes. Numbers are standardised for the distances, so that no unit outweighs another. A missing
+    value is one more level to vote on; a missing number counts as the column's median for the distances.
     Classes of at most `k_neighbors` rows use all the neighbours that they have; a class of one row is repeated.
 
     Args:
@@ -175,7 +132,7 @@ class Smote(RowSampler):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **RowSampler._parameter_constraints,
+        **ClassSampler._parameter_constraints,
         "k_neighbors": [Interval(Integral, 1, None, closed="left")],
     }
 
@@ -206,9 +163,10 @@ class Smote(RowSampler):
         elif not numbers:
             sampler = SMOTEN(**settings)
         else:
-            sampler = SMOTENC(np.arange(len(numbers), len(numbers) + len(levels)), **settings)
-        encoded = np.column_stack([*numbers.values(), *levels.values()])
-        made = np.asarray(sampler.fit_resample(encoded, y)[0])[-n:]
+            sampler = SMOTENC(list(range(len(numbers), len(numbers) + len(levels))), **settings)
+        scale = np.array([values.std() or 1.0 for values in numbers.values()] + [1.0] * len(levels))
+        encoded = np.column_stack([*numbers.values(), *levels.values()]) / scale
+        made = np.asarray(sampler.fit_resample(encoded, y)[0])[-n:] * scale
         new = dict(zip([*numbers, *(~i for i in levels)], made.T, strict=True))
         return _frame_of([_decoded(column, new.get(i), new.get(~i)) for i, column in enumerate(columns)], frame)
 
@@ -263,7 +221,7 @@ def _floats(column: pd.Series) -> np.ndarray:
 
 
 def _deviation(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
+    known = values[np.isfinite(values)]
     return float(known.std()) if len(known) else 0.0
 
 

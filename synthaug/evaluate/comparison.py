@@ -111,6 +111,17 @@ class Comparison:
         arms: Names in order, "real" first.
         estimators: Names in order.
         seed: What to pass as `random_state` to get the same scores.
+
+    >>> from sklearn.datasets import make_classification
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> X, y = make_classification(400, weights=[0.9], random_state=0)
+    >>> found = compare({"again": None}, KNeighborsClassifier(), X, y, random_state=0)
+    >>> print(found.to_markdown())
+    Nothing tried helps beyond chance (1 tried), in points of balanced accuracy, over the real data alone.
+    <BLANKLINE>
+    | gain in balanced_accuracy (points) | KNeighborsClassifier |
+    | --- | --- |
+    | again | +0.0 [0.0, 0.0] |
     """
 
     scores: pd.DataFrame
@@ -140,8 +151,9 @@ class Comparison:
         rows = [
             row
             for metric in self.scores["metric"].unique()
+            for table in [self._table(metric)]
             for name in (*self.estimators, _POOLED)
-            for row in self._gains(self._table(metric), name, metric, versus, level)
+            for row in self._gains(table, name, metric, versus, level)
         ]
         return pd.DataFrame(rows, columns=_GAINS)
 
@@ -150,7 +162,10 @@ class Comparison:
         return self.gains()
 
     def to_markdown(self) -> str:
-        """A verdict and a table of gains with 95% intervals; percentage points where scores lie in 0 to 1."""
+        """A verdict and a table of gains with 95% intervals; percentage points where scores lie in 0 to 1.
+
+        The verdict names the arms whose pooled gain or loss is beyond chance after Holm's correction.
+        """
         gains = self.gains()
         blocks = [self._block(metric, gains[gains["metric"] == metric]) for metric in gains["metric"].unique()]
         return "\n\n".join(blocks + self._notes())
@@ -205,7 +220,8 @@ def _verdict(pooled: pd.DataFrame, metric: str, share: bool, alpha: float = 0.05
     parts = [f"{row['arm']} adds {_written(row, share)}" for row in sure if row["gain"] > 0]
     if not parts:
         parts = [f"Nothing tried helps beyond chance ({len(pooled)} tried)"]
-    parts += [f"{row['arm']} changes {_written(row, share)}" for row in sure if row["gain"] < 0]
+    lost = [{**row, "gain": -row["gain"], "low": -row["high"], "high": -row["low"]} for row in sure if row["gain"] < 0]
+    parts += [f"{row['arm']} costs {_written(row, share)}" for row in lost]
     words = metric.replace("_", " ")
     return f"{'; '.join(parts)}, in {f'points of {words}' if share else words}, over the real data alone."
 

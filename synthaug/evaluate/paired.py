@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,9 +44,9 @@ def make_splits(cv: Any, X: Any, y: pd.Series, seed: int) -> list[Split]:
     """
     if cv is None or (isinstance(cv, int | np.integer) and not isinstance(cv, bool)):
         pairs = _stratified(cv, y, seed)
-    elif hasattr(cv, "split"):
+    elif hasattr(cv, "split") and not isinstance(cv, str):
         pairs = cv.split(X, y)
-    elif isinstance(cv, Iterable) and not isinstance(cv, str | bytes):
+    elif isinstance(cv, Iterable) and not isinstance(cv, str):
         pairs = cv
     else:
         raise ParameterError(
@@ -60,12 +61,13 @@ def make_splits(cv: Any, X: Any, y: pd.Series, seed: int) -> list[Split]:
 
 
 def _stratified(cv: int | np.integer | None, y: pd.Series, seed: int) -> Iterable[Split]:
-    counts = y.value_counts()
-    label, fewest = counts.index[-1], int(counts.iloc[-1])
+    counts = Counter(y.tolist())
+    label, fewest = min(counts.items(), key=lambda item: item[1])
     raise_problems(
         f"Class {label!r} has 1 row, and at least 2 are needed, to learn from one and test on the other: collect more, "
         "merge it with another class, or drop it."
-        for label in counts.index[counts == 1]
+        for label, n in counts.items()
+        if n == 1
     )
     shuffle = seed % 2**32
     placeholder = np.zeros(len(y))
@@ -140,10 +142,9 @@ def _cell(study: Study, arm_name: str, number: int) -> tuple[list[dict[str, Any]
     arm = study.arms[arm_name]
     scores: list[dict[str, Any]] = []
     failures: list[dict[str, Any]] = []
+    real = take(study.X, train), take(study.y, train)
     start = time.perf_counter()
-    error, rows = _attempt(
-        _resampled, arm, take(study.X, train), take(study.y, train), derive(study.seed, "arm", number)
-    )
+    error, rows = _attempt(_resampled, arm, *real, derive(study.seed, "arm", number))
     seconds = time.perf_counter() - start
     for name, estimator in study.estimators.items():
         weighted = arm.weighted(estimator) if isinstance(arm, ClassWeight) else estimator

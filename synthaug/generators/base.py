@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from math import cos, pi
 from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from synthaug.errors import ParameterError
 from synthaug.spec import Spec
 
-__all__ = ["GeneratorModule", "averaged"]
+__all__ = ["GeneratorModule", "averaged", "one_cycle"]
 
 
 class GeneratorModule(LightningModule, ABC):
@@ -28,10 +31,12 @@ class GeneratorModule(LightningModule, ABC):
     `(n,)`, and says in `steps_for` how many batches a data set of a size deserves.
     """
 
-    batch_size: ClassVar[int] = 128
+    batch_size: ClassVar[int] = 64
     """Records a training batch, unless the user asks for another number."""
-    balance: ClassVar[float] = 1.0
-    """See `BalancedBatches`."""
+    balance: float = 1.0
+    """Share of the classes in a batch; see `BalancedBatches`."""
+    vicinity: float = 0.6
+    """Noise around the training records; see `Vicinity`."""
 
     def __init__(self, spec: Mapping[str, Any], n_classes: int) -> None:
         super().__init__()
@@ -40,7 +45,9 @@ class GeneratorModule(LightningModule, ABC):
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
         if not self.spec.fields:
-            raise ParameterError(f"{type(self).__name__} takes flat records; the shape {self.spec.shape} has no fields.")
+            raise ParameterError(
+                f"{type(self).__name__} takes flat records; the shape {self.spec.shape} has no fields."
+            )
 
     @classmethod
     @abstractmethod
@@ -51,11 +58,17 @@ class GeneratorModule(LightningModule, ABC):
     def sample(self, y: Tensor, *, rng: torch.Generator) -> Tensor:
         """Draw one encoded record for each code: `(n,)` to `(n, *spec.shape)`, all randomness from `rng`."""
 
-    def settle(self, x: Tensor, y: Tensor) -> None:  # noqa: B027 - not every generator needs it
-        """After training, learn from the training records what no gradient teaches (such as where latents lie)."""
+    def settle(self, x: Tensor, y: Tensor, counts: Tensor) -> None:
+        """After training, learn what no gradient teaches (such as where latents lie).
+
+        Args:
+            x: Records as the network saw them in training, one or more draws around each training record.
+            y: Their class codes.
+            counts: Training records of each class.
+        """
 
     def track(self, **losses: Tensor) -> None:
-        """Note the losses of a batch; their means over the epoch are logged (logging each batch costs more than the step)."""
+        """Note the losses of a batch; their means over the epoch are logged (to log a batch costs more than a step)."""
         self._batches += 1
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + value.detach()
@@ -73,6 +86,23 @@ class GeneratorModule(LightningModule, ABC):
     def total_steps(self) -> int:
         """Batches of the whole fit, whatever the number of optimizers."""
         return max(1, int(self.trainer.estimated_stepping_batches))
+
+
+def one_cycle(optimizer: Optimizer, total_steps: int, *, warm: float = 0.2) -> LambdaLR:
+    """Raise the learning rate along a cosine for a share `warm` of the steps, then lower it to 0 (Smith & Topin 2018).
+
+    >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    >>> round(one_cycle(optimizer, 10).get_last_lr()[0], 2)
+    0.04
+    """
+
+    def factor(step: int) -> float:
+        done = min(1.0, step / total_steps)
+        if done < warm:
+            return 0.04 + 0.48 * (1 - cos(pi * done / warm))
+        return 0.5 * (1 + cos(pi * (done - warm) / (1 - warm)))
+
+    return LambdaLR(optimizer, factor)
 
 
 def averaged(network: nn.Module, decay: float) -> AveragedModel:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
+from torch.utils.data import DataLoader
 
+from synthaug.generators.vicinity import Vicinity
 from synthaug.rng import torch_rng
 
 __all__ = ["BalancedBatches", "BalancedData"]
@@ -26,6 +29,7 @@ class BalancedBatches:
         seed: Names the stream, together with the epoch and the rank of the process.
         rank: Which process this is, so that no two draw the same batches.
         balance: 1 gives every class the same share, 0 its share in the data, between them a geometric blend.
+        vicinity: Moves the records of each batch, if given.
 
     >>> batches = BalancedBatches(torch.eye(4), torch.tensor([0, 0, 0, 1]), batch_size=100, steps=3, seed=0)
     >>> len(batches), sum(float(y.float().mean()) for _, y in batches) / 3 > 0.4
@@ -33,8 +37,18 @@ class BalancedBatches:
     """
 
     def __init__(
-        self, x: Tensor, y: Tensor, *, batch_size: int, steps: int, seed: int, rank: int = 0, balance: float = 1.0
+        self,
+        x: Tensor,
+        y: Tensor,
+        *,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        rank: int = 0,
+        balance: float = 1.0,
+        vicinity: Vicinity | None = None,
     ) -> None:
+        self.vicinity = vicinity
         self.x, self.y, self.batch_size, self.steps, self.seed, self.rank = x, y, batch_size, steps, seed, rank
         share = torch.bincount(y).to(torch.float64) ** (1 - balance)
         counts, self._order = torch.bincount(y), y.argsort(stable=True)
@@ -61,7 +75,8 @@ class BalancedBatches:
             label = torch.multinomial(self._share, self.batch_size, replacement=True, generator=rng)
             u = torch.rand(self.batch_size, generator=rng, dtype=torch.float64)
             rows = self._order[self._starts[label] + (u * self._counts[label]).long()]
-            yield self.x[rows], self.y[rows]
+            x, y = self.x[rows], self.y[rows]
+            yield (x if self.vicinity is None else self.vicinity.move(x, y, rng=rng)), y
 
 
 class BalancedData(LightningDataModule):
@@ -81,9 +96,11 @@ class BalancedData(LightningDataModule):
         steps: int,
         seed: int,
         balance: float = 1.0,
+        vicinity: Vicinity | None = None,
         held_out: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         super().__init__()
+        self.vicinity = vicinity
         self.x, self.y, self.held_out = x, y, held_out
         self.batch_size, self.steps, self.seed, self.balance = batch_size, steps, seed, balance
 
@@ -91,11 +108,18 @@ class BalancedData(LightningDataModule):
         """The batches of this process."""
         rank = self.trainer.global_rank if self.trainer is not None else 0
         return BalancedBatches(
-            self.x, self.y, batch_size=self.batch_size, steps=self.steps, seed=self.seed, rank=rank, balance=self.balance
+            self.x,
+            self.y,
+            batch_size=self.batch_size,
+            steps=self.steps,
+            seed=self.seed,
+            rank=rank,
+            balance=self.balance,
         )
 
-    def val_dataloader(self) -> list[tuple[Tensor, Tensor]]:
+    def val_dataloader(self) -> list[Any] | DataLoader:
         """The held-out part in batches of 4096; none when nothing is held out."""
         if self.held_out is None:
             return []
-        return list(zip(self.held_out[0].split(4096), self.held_out[1].split(4096), strict=True))
+        batches: Any = list(zip(self.held_out[0].split(4096), self.held_out[1].split(4096), strict=True))
+        return DataLoader(batches, batch_size=None)

@@ -46,16 +46,18 @@ class Heads(nn.Module):
         return [self.get_buffer(f"group{i}") for i in range(self.n_groups)]
 
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Negative log-likelihood of each record, `(n,)`: half the squared error of numbers plus the cross-entropy of categories."""
+        """Negative log-likelihood of each record, `(n,)`: half the squared error of numbers plus cross-entropies."""
         total = (raw[:, self.numbers] - x[:, self.numbers]).square().sum(1) / 2
         for entries in self._groups():
             total = total - (raw[:, entries].log_softmax(-1) * x[:, entries]).sum((1, 2))
         return total
 
-    def emit(self, raw: Tensor, *, rng: torch.Generator, temperature: float = 1.0, noise: Tensor | None = None) -> Tensor:
+    def emit(
+        self, raw: Tensor, *, rng: torch.Generator, temperature: float = 1.0, noise: Tensor | None = None
+    ) -> Tensor:
         """Draw records from the heads: `(n, width)` to `(n, width)`.
 
-        Other arguments:
+        Other Arguments:
             temperature: Divides the logits of categories; 0 takes the likeliest level.
             noise: Standard deviation of each number around its mean, `(numbers,)`; `None` emits the mean.
         """
@@ -69,14 +71,12 @@ class Heads(nn.Module):
             x[:, entries] = _draw(raw[:, entries], rng, temperature)
         return x
 
-    def relax(self, raw: Tensor, *, rng: torch.Generator, temperature: float) -> Tensor:
-        """Differentiable records for a critic: categories by Gumbel-softmax (Jang et al. 2017), uniform fields drawn."""
+    def soften(self, raw: Tensor, *, temperature: float = 0.7) -> Tensor:
+        """Differentiable records for a critic, `(n, width)`: categories as probabilities, uniform fields drawn."""
         x = raw.clone()
-        x[:, self.uniforms] = torch.rand((len(raw), len(self.uniforms)), generator=rng).to(raw)
+        x[:, self.uniforms] = torch.rand((len(raw), len(self.uniforms)), device=raw.device)
         for entries in self._groups():
-            logits = raw[:, entries]
-            gumbel = -torch.empty(logits.shape).exponential_(generator=rng).log().to(raw)
-            x[:, entries] = ((logits + gumbel) / temperature).softmax(-1)
+            x[:, entries] = (raw[:, entries] / temperature).softmax(-1)
         return x
 
 

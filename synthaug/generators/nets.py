@@ -16,7 +16,7 @@ def mlp(n_in: int, n_out: int, *, width: int, depth: int, norm: bool = False, sl
         width: Of every hidden layer.
         depth: Number of hidden layers.
 
-    Other arguments:
+    Other Arguments:
         norm: Layer normalisation after every hidden linear map (Ba et al. 2016).
         slope: Of the leaky rectifier; 0 takes SiLU (Elfwing et al. 2018) instead.
 

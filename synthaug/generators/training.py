@@ -14,17 +14,20 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, RichProgressBar
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from synthaug.errors import TrainingError
 from synthaug.generators.base import GeneratorModule
 from synthaug.generators.batches import BalancedData
-from synthaug.rng import derive, isolated, numpy_rng
+from synthaug.generators.vicinity import Vicinity
+from synthaug.rng import derive, isolated, numpy_rng, torch_rng
 
 __all__ = ["Training"]
 
 EPOCH = 50  # batches between two looks at the state of a fit
 HELD_OUT_FROM = 2_000  # records; with fewer, holding some out costs more than it tells
+SMALL = 1_000_000  # weights up to which one thread is the fastest
 LONG = 3_000  # batches from which a fit shows its progress
 
 
@@ -63,7 +66,10 @@ class Training:
         Raises:
             TrainingError: the loss or a weight is no longer finite; `module` then has the last good weights.
         """
-        train, held_out = _split(x, y, self.seed)
+        train, held_out = (x, y), None
+        if is_overridden("validation_step", module) and len(y) >= HELD_OUT_FROM:
+            train, held_out = _split(x, y, self.seed)
+        vicinity = Vicinity(*train, module.spec, module.n_classes, scale=module.vicinity)
         steps = self.steps(module.steps_for(len(y)))
         per_epoch = min(steps, EPOCH if held_out is None else max(EPOCH, steps // 30))
         epochs = -(-steps // per_epoch)
@@ -73,6 +79,7 @@ class Training:
             steps=per_epoch,
             seed=self.seed,
             balance=module.balance,
+            vicinity=vicinity,
             held_out=held_out,
         )
         callbacks = [_Streams(self.seed), keeper := _BestWeights(monitor=None if held_out is None else "val_loss")]
@@ -83,7 +90,7 @@ class Training:
         if steps >= LONG and "enable_progress_bar" not in self.trainer_kwargs:
             callbacks.append(RichProgressBar(leave=False))
         resume = str(checkpoint) if checkpoint is not None and checkpoint.exists() else None
-        with _quiet(), isolated(derive(self.seed, "fit")):
+        with _quiet(), _threads_for(module), isolated(derive(self.seed, "fit")):
             trainer = self._trainer(epochs, callbacks, progress=steps >= LONG)
             try:
                 trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
@@ -91,7 +98,13 @@ class Training:
                 module.cpu().eval()
                 if keeper.weights is not None:
                     module.load_state_dict(keeper.weights)
-                    module.settle(*train)
+                    module.settle(*self._draws(*train, vicinity), vicinity.counts)
+
+    def _draws(self, x: Tensor, y: Tensor, vicinity: Vicinity) -> tuple[Tensor, Tensor]:
+        """Records as the network saw them: draws around the training records, 2,000 in all if these are fewer."""
+        repeats = max(1, min(64, 2_000 // len(y)))
+        x, y = x.repeat(repeats, 1), y.repeat(repeats)
+        return vicinity.move(x, y, rng=torch_rng(self.seed, "draws")), y
 
     def _trainer(self, epochs: int, callbacks: list[pl.Callback], *, progress: bool) -> pl.Trainer:
         given = dict(self.trainer_kwargs)
@@ -113,10 +126,8 @@ def _as_list(callbacks: Any) -> list[pl.Callback]:
     return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
 
 
-def _split(x: Tensor, y: Tensor, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor] | None]:
-    """Training and held-out records: a tenth of a large set, at most 5,000, leaving every class something to learn."""
-    if len(y) < HELD_OUT_FROM:
-        return (x, y), None
+def _split(x: Tensor, y: Tensor, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Training and held-out records: a tenth are held out, at most 5,000, and none of classes of under 20."""
     share = min(0.1, 5_000 / len(y))
     out = torch.from_numpy(numpy_rng(seed, "held-out").random(len(y)) < share)
     out &= torch.bincount(y)[y] >= 20
@@ -124,7 +135,7 @@ def _split(x: Tensor, y: Tensor, seed: int) -> tuple[tuple[Tensor, Tensor], tupl
 
 
 class _Streams(pl.Callback):
-    """Gives every epoch, in every process, a stream of global randomness of its own, so that a resumed fit draws the same."""
+    """Gives every epoch, in every process, a global random stream of its own, so that a resumed fit draws the same."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -148,10 +159,9 @@ class _BestWeights(pl.Callback):
         bad += [name for name, weight in pl_module.named_parameters() if not bool(weight.isfinite().all())]
         if bad:
             raise TrainingError(
-                f"Training stopped in epoch {trainer.current_epoch + 1}: {', '.join(bad[:3])} no longer finite. The last "
-                f"good weights are kept ({'none yet: the fit failed at once' if self.weights is None else 'usable'}). "
-                "Lower the learning rate, for example `generator=partial(ConditionalVAE, lr=5e-4)`, and look for extreme "
-                "values in the records."
+                f"Training stopped in epoch {trainer.current_epoch + 1}: {', '.join(bad[:3])} no longer finite. The "
+                f"last good weights are kept{' (there are none yet)' if self.weights is None else ''}. Lower the learning "
+                "rate, for example `generator=partial(ConditionalVAE, lr=5e-4)`, and look for extreme values."
             )
         value = held_out.get(self.monitor or "", self.best)
         if value <= self.best:
@@ -178,6 +188,18 @@ class _Checkpoint(pl.Callback):
         trainer.save_checkpoint(temporary)
         if trainer.is_global_zero:
             temporary.replace(self.path)
+
+
+@contextmanager
+def _threads_for(module: torch.nn.Module) -> Iterator[None]:
+    """One thread while a network is small: handing its matrices to several costs more than it saves."""
+    threads = torch.get_num_threads()
+    small = sum(weight.numel() for weight in module.parameters()) < SMALL
+    try:
+        torch.set_num_threads(1 if small else threads)
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

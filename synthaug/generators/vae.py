@@ -9,9 +9,8 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import OneCycleLR
 
-from synthaug.generators.base import GeneratorModule
+from synthaug.generators.base import GeneratorModule, one_cycle
 from synthaug.generators.heads import Heads
 from synthaug.generators.latents import ClassGaussians
 from synthaug.generators.nets import mlp
@@ -26,12 +25,14 @@ class ConditionalVAE(GeneratorModule):
         spec: `Spec.to_dict()` of the records.
         n_classes: Number of classes.
 
-    Other arguments:
+    Other Arguments:
         latent_dim: Size of a latent.
         width: Of the hidden layers.
         depth: Number of hidden layers of the encoder and of the decoder.
         beta: Weight of the Kullback-Leibler term (Higgins et al. 2017).
         lr: Peak learning rate of the one-cycle schedule.
+        vicinity: Noise around the training records in standard deviations of their class; see `Vicinity`.
+        temperature: Multiplies the deviation of a latent from the mean of its class.
 
     >>> from synthaug.spec import Field, Spec
     >>> spec = Spec((3,), (Field("age", "number"), Field("sex", "category", 2)))
@@ -49,11 +50,14 @@ class ConditionalVAE(GeneratorModule):
         width: int = 128,
         depth: int = 2,
         beta: float = 0.1,
-        lr: float = 2e-3,
+        lr: float = 3e-3,
+        vicinity: float = 0.6,
+        temperature: float = 0.8,
     ) -> None:
         super().__init__(spec, n_classes)
         self.save_hyperparameters()
         self.latent_dim, self.beta, self.lr = latent_dim, beta, lr
+        self.vicinity, self.temperature = vicinity, temperature
         n = self.spec.width
         self.heads = Heads(self.spec)
         self.embedding = nn.Embedding(n_classes, latent_dim)
@@ -91,21 +95,23 @@ class ConditionalVAE(GeneratorModule):
         self.log("val_loss", reconstruction + self.beta * kl, batch_size=len(batch[1]))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW with a one-cycle schedule (Smith & Topin 2018)."""
-        optimizer = AdamW(self.parameters(), lr=self.lr)
-        schedule = OneCycleLR(optimizer, self.lr, total_steps=self.total_steps)
+        """AdamW with a one-cycle schedule."""
+        optimizer = AdamW(self.parameters(), lr=self.lr, betas=(0.9, 0.99), fused=True)
+        schedule = one_cycle(optimizer, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @torch.no_grad()
-    def settle(self, x: Tensor, y: Tensor) -> None:
+    def settle(self, x: Tensor, y: Tensor, counts: Tensor) -> None:
         """Fit the aggregate posterior of each class."""
         parts = [self.encode(*part) for part in zip(x.split(8192), y.split(8192), strict=True)]
-        self.latents.fit(torch.cat([mean for mean, _ in parts]), torch.cat([logvar for _, logvar in parts]).exp(), y)
+        mean, logvar = (torch.cat(part) for part in zip(*parts, strict=True))
+        self.latents.fit(mean, logvar.exp(), y, counts)
 
     @torch.no_grad()
     def sample(self, y: Tensor, *, rng: torch.Generator) -> Tensor:
         """Draw latents of each class, decode them, emit the mean of numbers and a draw of categories."""
-        return self.heads.emit(self.decode(self.latents.sample(y, rng=rng), y), rng=rng)
+        z = self.latents.sample(y, rng=rng, temperature=self.temperature)
+        return self.heads.emit(self.decode(z, y), rng=rng)
 
     @classmethod
     def steps_for(cls, n_records: int) -> int:

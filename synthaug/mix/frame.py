@@ -39,7 +39,7 @@ def augment(
             evenly over the classes, or a dict of label to number.
         random_state: Seed; the same seed gives the same rows.
 
-    Other arguments:
+    Other Arguments:
         synthesizer: The generator and its settings; by default a conditional VAE.
         criteria: What a synthetic row must pass, such as `Agreement()` and `Distance()`.
         flag: Name of a column to add that is True for synthetic rows.
@@ -57,10 +57,9 @@ def augment(
     (8, {'small': 4, 'big': 4}, 2)
     """
     _check(df, target, flag)
-    labels = check_labels(df[target], name=target)
-    records = df.drop(columns=[target])
-    counts = synthetic_counts(labels, sampling_strategy=sampling_strategy, amount=amount)
     grown = df.reset_index(drop=True)
+    labels, records = check_labels(grown[target], name=target), grown.drop(columns=[target])
+    counts = synthetic_counts(labels, sampling_strategy=sampling_strategy, amount=amount)
     if flag is not None:
         grown = grown.assign(**{flag: False})
     if not any(counts.values()):
@@ -74,7 +73,9 @@ def _check(df: Any, target: Any, flag: str | None) -> None:
     if not isinstance(df, pd.DataFrame):
         raise DataTypeError(f"Expected `df` to be a pandas DataFrame, got {type(df).__name__}.")
     if target not in df.columns:
-        raise DataError(f"There is no column {target!r} to be the target: there are {', '.join(map(repr, df.columns))}.")
+        raise DataError(
+            f"There is no column {target!r} to be the target: there are {', '.join(map(repr, df.columns))}."
+        )
     if (df.columns == target).sum() > 1:
         raise DataError(f"The target {target!r} names {(df.columns == target).sum()} columns: rename all but one.")
     if flag is not None and flag in df.columns:

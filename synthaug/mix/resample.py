@@ -27,14 +27,14 @@ class SynthResampler(RowSampler):
         amount: How many rows to add on top of the real ones instead; see there.
         random_state: A seed or generator.
 
-    Other arguments:
+    Other Arguments:
         criteria: What a generated row must pass, such as `Agreement()` and `Distance()`.
 
     Attributes:
         sampling_strategy_: Generated rows of each class.
         synthesizer_: The fitted synthesizer; absent when there was nothing to add.
         pool_: The generated rows with their origin; absent when there was nothing to add.
-        sample_flag_: A mask over the returned rows, True for generated ones.
+        sample_flag_: `(rows,)` bool over the rows returned, True for generated ones.
 
     >>> X = pd.DataFrame({"size": [1.0, 1.2, 1.1, 1.3, 5.1, 5.0]})
     >>> X_grown, y_grown = SynthResampler(random_state=0).fit_resample(X, ["small"] * 4 + ["big"] * 2)
@@ -45,7 +45,7 @@ class SynthResampler(RowSampler):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **RowSampler._parameter_constraints,
         "synthesizer": [Synthesizer, None],
-        "criteria": ["array-like"],
+        "criteria": [list, tuple],
     }
 
     def __init__(
@@ -67,4 +67,4 @@ class SynthResampler(RowSampler):
         self.pool_, self.synthesizer_ = grow(
             frame, pd.Series(y), counts, synthesizer=self.synthesizer, criteria=self.criteria, seed=seed
         )
-        return self.pool_.records, self.pool_.labels.to_numpy()
+        return self.pool_.records, self.pool_.labels.to_numpy(y.dtype)

@@ -1,0 +1,68 @@
+"""Every check over every case, and every check over the implementation that it must fail on."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import pytest
+import saboteurs
+
+from synthaug import testing
+from synthaug.codecs.tabular import TableCodec
+from synthaug.pool import Pool, Source
+
+# --- codecs -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", testing.CODEC_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("case", cases.TABLES)
+def test_table_codec(case, check):
+    records, _ = cases.TABLES[case]()
+    check(TableCodec(), records)
+
+
+@pytest.mark.parametrize("check", testing.CODEC_CHECKS, ids=lambda check: check.__name__)
+def test_codec_check_fails_on_its_saboteur(check):
+    records, _ = cases.TABLES["adult"]()
+    saboteur = saboteurs.CODECS[check.__name__]
+    with pytest.raises(AssertionError, match=saboteur.says):
+        check(saboteur(), records)
+
+
+def test_check_codec_runs_every_check():
+    for saboteur in saboteurs.CODECS.values():
+        records, _ = cases.TABLES["adult"]()
+        with pytest.raises(AssertionError):
+            testing.check_codec(saboteur(), records)
+
+
+# --- pools ------------------------------------------------------------------------------------------------------------
+
+
+def make_pool(case, kind=Pool):
+    """A pool of two sources and with a score, of the records of a case."""
+    records, labels = cases.TABLES[case]()
+    pool = Pool.of(records, labels, Source("one", "", 0), scores={"place": np.arange(len(records), dtype=float)})
+    if len(pool) < 3:
+        pool = pool.keep([0, 0, 0])
+    other = Pool.of(pool.records[:2], pool.labels[:2], Source("two", "", 1))
+    return kind(**vars(pool + other))
+
+
+@pytest.mark.parametrize("check", testing.POOL_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("case", [case for case in cases.TABLES if case != "strings"])
+def test_pool(case, check):
+    check(make_pool(case))
+
+
+@pytest.mark.parametrize("check", testing.POOL_CHECKS, ids=lambda check: check.__name__)
+def test_pool_check_fails_on_its_saboteur(check):
+    saboteur = saboteurs.POOLS[check.__name__]
+    with pytest.raises(AssertionError, match=saboteur.says):
+        check(make_pool("adult", saboteur))
+
+
+def test_check_pool_runs_every_check():
+    for saboteur in saboteurs.POOLS.values():
+        with pytest.raises(AssertionError):
+            testing.check_pool(make_pool("adult", saboteur))

@@ -1,0 +1,140 @@
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from imblearn.pipeline import Pipeline
+from imblearn.utils import estimator_checks as imblearn_checks
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from synthaug.errors import DataError, ParameterError, SamplingError
+from synthaug.generators.vae import ConditionalVAE
+from synthaug.mix.frame import augment
+from synthaug.mix.resample import SynthResampler
+from synthaug.selection import Agreement, Distance
+from synthaug.synthesizer import Synthesizer
+
+QUICK = Synthesizer(generator=partial(ConditionalVAE, width=16), max_steps=20)
+
+
+imbalanced = imblearn_checks.parametrize_with_checks([SynthResampler(QUICK, random_state=0)])
+
+
+@parametrize_with_checks([SynthResampler(QUICK, random_state=0)])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(imbalanced.args[0], list(imbalanced.args[1]), **imbalanced.kwargs)
+def test_imbalanced_learn_checks(estimator, check):
+    check(estimator)
+
+
+def table(n=40):
+    rng = np.random.default_rng(0)
+    y = pd.Series(np.where(np.arange(n) % 4 == 0, "rare", "common"), name="kind")
+    X = pd.DataFrame(
+        {
+            "category": pd.Categorical(rng.choice(["a", "b"], n), ["a", "b", "unused"], ordered=True),
+            "bool": rng.random(n) < 0.5,
+            "int": rng.integers(0, 9, n),
+            "Int": pd.array([None if i % 5 == 0 else i for i in range(n)], dtype="Int64"),
+            "text": rng.choice(["x", "y"], n),
+            "date": pd.Timestamp("2024-01-01", tz="Europe/Berlin") + pd.to_timedelta(rng.integers(0, 99, n), unit="D"),
+            "float32": rng.normal(size=n).astype("float32"),
+        }
+    )
+    return X, y
+
+
+def test_originals_come_first_and_every_dtype_is_kept():
+    X, y = table()
+    sampler = SynthResampler(QUICK, random_state=0)
+    X_grown, y_grown = sampler.fit_resample(X, y)
+    pd.testing.assert_frame_equal(X_grown.iloc[:40], X)
+    pd.testing.assert_series_equal(y_grown.iloc[:40], y)
+    assert y_grown.value_counts().to_dict() == {"common": 30, "rare": 30}
+    assert sampler.sample_flag_.tolist() == [False] * 40 + [True] * 20
+    assert sampler.sampling_strategy_ == {"common": 0, "rare": 20}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "counts"),
+    [
+        ({"sampling_strategy": "all"}, {"common": 30, "rare": 30}),
+        ({"sampling_strategy": 0.5}, {"common": 30, "rare": 15}),
+        ({"sampling_strategy": {"rare": 12}}, {"common": 30, "rare": 12}),
+        ({"sampling_strategy": lambda y: {"rare": 11}}, {"common": 30, "rare": 11}),
+        ({"amount": 5}, {"common": 33, "rare": 12}),
+        ({"amount": 1.0}, {"common": 50, "rare": 30}),
+        ({"amount": {"rare": 1}}, {"common": 30, "rare": 11}),
+    ],
+)
+def test_every_form_of_strategy_and_amount(arguments, counts):
+    _, y = SynthResampler(QUICK, random_state=0, **arguments).fit_resample(*table())
+    assert y.value_counts().to_dict() == counts
+
+
+def test_balanced_data_is_returned_as_it_was():
+    X, y = table()
+    X, y = X.iloc[:2], pd.Series(["a", "b"])
+    X_grown, y_grown = SynthResampler(QUICK).fit_resample(X, y)
+    pd.testing.assert_frame_equal(X_grown, X)
+    pd.testing.assert_series_equal(y_grown, y)
+
+
+def test_it_does_nothing_at_predict_in_a_pipeline():
+    X, y = table()
+    X = X[["int", "float32"]]
+    pipeline = Pipeline([("grow", SynthResampler(QUICK, random_state=0)), ("model", LogisticRegression())]).fit(X, y)
+    assert len(pipeline.predict(X.iloc[:3])) == 3
+
+
+def test_rows_that_the_criteria_reject_are_drawn_anew():
+    X, y = table()
+    sampler = SynthResampler(QUICK, amount=30, criteria=[Agreement(), Distance()], random_state=0)
+    X_grown, y_grown = sampler.fit_resample(X, y)
+    assert len(X_grown) == 70
+    assert (y_grown.iloc[40:].value_counts() == 15).all()
+    assert {"agreement", "distance"} <= {name.split(".")[0].lower() for name in sampler.pool_.scores}
+
+
+def test_criteria_that_nothing_passes_are_an_error_that_names_the_label():
+    X, y = table()
+    with pytest.raises(SamplingError, match="^Only 0 of 20 records for label 'rare' passed the criteria in 10 rounds"):
+        SynthResampler(QUICK, criteria=[Agreement(threshold=1.0)], random_state=0).fit_resample(X, y)
+
+
+def test_misaligned_labels_are_refused():
+    X, y = table()
+    with pytest.raises(DataError, match="have different indexes"):
+        SynthResampler(QUICK).fit_resample(X, y.iloc[::-1])
+
+
+def test_augment_appends_rows_and_flags_them():
+    X, y = table()
+    df = X.assign(kind=y).set_index(pd.Index(range(100, 140)))
+    grown = augment(df, "kind", synthesizer=QUICK, flag="made", random_state=0)
+    pd.testing.assert_frame_equal(grown.iloc[:40].drop(columns="made"), df.reset_index(drop=True))
+    assert grown.columns.tolist() == [*df.columns, "made"]
+    assert grown["made"].tolist() == [False] * 40 + [True] * 20
+    again = augment(df, "kind", synthesizer=QUICK, flag="made", random_state=0)
+    pd.testing.assert_frame_equal(again, grown)
+
+
+def test_augment_keeps_the_target_where_it_was_and_its_type():
+    X, y = table()
+    df = X[["int"]].assign(more=X["float32"])
+    df.insert(0, "kind", pd.Categorical(y, ["rare", "common", "never"]))
+    grown = augment(df, "kind", synthesizer=QUICK, random_state=0)
+    assert grown.dtypes.equals(df.dtypes)
+    assert grown.columns.tolist() == df.columns.tolist()
+
+
+def test_augment_names_what_is_wrong():
+    df = table()[0]
+    with pytest.raises(DataError, match="^There is no column 'y' to be the target: there are 'category', 'bool'"):
+        augment(df, "y")
+    with pytest.raises(ParameterError, match="^There is a column 'bool' already: choose another name for `flag`"):
+        augment(df, "text", flag="bool")
