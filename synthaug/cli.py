@@ -73,9 +73,8 @@ def augment(
         _write(grown, output)
         added = grown[column].iloc[len(df) :].value_counts(sort=False)
         shares = ", ".join(f"{label}: {n}" for label, n in added.items() if n)
-        typer.echo(
-            f"{output}: {len(df)} rows as they were, {len(grown) - len(df)} generated{f' ({shares})' if shares else ''}."
-        )
+        made = f"{len(grown) - len(df)} generated{f' ({shares})' if shares else ''}"
+        typer.echo(f"{output}: {len(df)} rows as they were, {made}.")
         typer.echo("Whether they help is measured, not assumed: see `synthaug.compare`.")
 
 

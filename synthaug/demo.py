@@ -45,9 +45,7 @@ def run(folder: Path, *, seed: int, echo: Callable[[str], object]) -> Comparison
     X, y = small_table()
     splits = [_split(y, seed, i) for i in range(SPLITS)]
     train = splits[0][0]
-    echo(
-        f"The table: {X.shape[1]} measurements of tumours. Training rows: {_shares(y.iloc[train])}; the rest is for testing."
-    )
+    echo(f"{X.shape[1]} measurements of tumours. To train on: {_shares(y.iloc[train])}; the rest is to test on.")
     arms = {
         **default_arms(amount=AMOUNT, random_state=seed),
         "vae": SynthResampler(amount=AMOUNT, random_state=seed),
@@ -65,9 +63,7 @@ def run(folder: Path, *, seed: int, echo: Callable[[str], object]) -> Comparison
     _write(folder / "report.md", _report(comparison, grown))
     _write(folder / "gains.csv", comparison.to_dataframe().to_csv(index=False))
     _write(folder / "augmented.csv", grown.to_csv(index=False))
-    echo(
-        f"\nWritten: {folder / 'report.md'}, gains.csv and augmented.csv ({len(grown)} rows, {grown['synthetic'].sum()} generated)."
-    )
+    echo(f"\nWritten: {folder / 'report.md'}, gains.csv, and augmented.csv with {AMOUNT} generated rows.")
     return comparison
 
 

@@ -267,7 +267,7 @@ class Synthesizer(BaseEstimator):
         name = state["generator"]["class"]
         if custom is None and name not in GENERATORS:
             raise StorageError(f"The generator {name!r} is not one of ours: pass its class as `generator`.")
-        build = partial(custom or GENERATORS[name], **state["generator"]["hparams"])
+        build: Callable[..., GeneratorModule] = partial(custom or GENERATORS[name], **state["generator"]["hparams"])
         self = cls(generator=build, per_class=bool(state["per_class"]))
         self.codec_ = CODECS[state["codec"]["class"]].from_dict(state["codec"]["state"])
         self.labels_ = Labels.from_dict(state["labels"])

@@ -353,8 +353,8 @@ REFUSED_IN_FIT = {
     "infinite": (
         one([1.0, 2.0, -np.inf]),
         DataError,
-        "Column 'x' holds -inf (first at position 2): replace it by a missing value or by the largest number that makes "
-        "sense.",
+        "Column 'x' holds -inf (first at position 2): replace it by a missing value or by the largest number that "
+        "makes sense.",
     ),
     "infinite object": (
         one(["a", np.inf], dtype=object),
@@ -364,8 +364,8 @@ REFUSED_IN_FIT = {
     "categories of another kind": (
         one(pd.cut([1, 2], 2)),
         DataTypeError,
-        "Column 'x' has dtype category of interval[float64, right], which is not supported: turn it into numbers, dates "
-        "or strings, for example `records['x'].astype(str)`, or drop it.",
+        "Column 'x' has dtype category of interval[float64, right], which is not supported: turn it into numbers, "
+        "dates or strings, for example `records['x'].astype(str)`, or drop it.",
     ),
     "lists": (
         one([None, [1, 2]]),

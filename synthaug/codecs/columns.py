@@ -70,8 +70,8 @@ def check_finite(name: Any, numbers: np.ndarray) -> None:
     if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
         position = int((~np.isfinite(numbers)).argmax())
         raise DataError(
-            f"Column {name!r} holds {numbers[position]} (first at position {position}): replace it by a missing value or "
-            "by the largest number that makes sense."
+            f"Column {name!r} holds {numbers[position]} (first at position {position}): replace it by a missing value "
+            "or by the largest number that makes sense."
         )
 
 

@@ -74,8 +74,8 @@ class ColumnType:
         if not supported:
             described = f"category of {dtype.categories.dtype}" if isinstance(dtype, pd.CategoricalDtype) else dtype
             raise DataTypeError(
-                f"Column {name!r} has dtype {described}, which is not supported: turn it into numbers, dates or strings, "
-                f"for example `records[{name!r}].astype(str)`, or drop it."
+                f"Column {name!r} has dtype {described}, which is not supported: turn it into numbers, dates or "
+                f"strings, for example `records[{name!r}].astype(str)`, or drop it."
             )
         return column_type
 

@@ -54,10 +54,10 @@ class ConditionalGAN(GeneratorModule):
         width: int = 64,
         depth: int = 2,
         gamma: float = 0.5,
-        lr: float = 2e-3,
+        lr: float = 1e-3,
         ema: float = 0.98,
         vicinity: float = 0.6,
-        temperature: float = 1.0,
+        temperature: float = 0.8,
     ) -> None:
         super().__init__(spec, n_classes)
         self.save_hyperparameters()
@@ -127,7 +127,7 @@ class ConditionalGAN(GeneratorModule):
     def _schedules(self) -> list[LRScheduler]:
         found = self.lr_schedulers()
         assert isinstance(found, list)
-        return found  # type: ignore[return-value]
+        return found
 
     @torch.no_grad()
     def sample(self, y: Tensor, *, rng: torch.Generator) -> Tensor:

@@ -24,6 +24,9 @@ class Heads(nn.Module):
     tensor([[0.5000, 1.0000, 0.0000]])
     """
 
+    numbers: Tensor
+    uniforms: Tensor
+
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         groups: dict[int, list[list[int]]] = {}
@@ -38,8 +41,8 @@ class Heads(nn.Module):
         self.n_fields = sum(field.kind != "uniform" for field in spec.fields)
         self.register_buffer("numbers", torch.tensor(kinds["number"], dtype=torch.long), persistent=False)
         self.register_buffer("uniforms", torch.tensor(kinds["uniform"], dtype=torch.long), persistent=False)
-        for i, entries in enumerate(groups.values()):
-            self.register_buffer(f"group{i}", torch.tensor(entries), persistent=False)
+        for i, group in enumerate(groups.values()):
+            self.register_buffer(f"group{i}", torch.tensor(group), persistent=False)
 
     def _groups(self) -> list[Tensor]:
         """The entries of the categories: one `(fields, size)` index for each size."""
@@ -55,7 +58,11 @@ class Heads(nn.Module):
     def emit(
         self, raw: Tensor, *, rng: torch.Generator, temperature: float = 1.0, noise: Tensor | None = None
     ) -> Tensor:
-        """Draw records from the heads: `(n, width)` to `(n, width)`.
+        """Draw records from the heads.
+
+        Args:
+            raw: Outputs of the network `(n, width)`.
+            rng: Source of all randomness.
 
         Other Arguments:
             temperature: Divides the logits of categories; 0 takes the likeliest level.

@@ -160,8 +160,8 @@ class _BestWeights(pl.Callback):
         if bad:
             raise TrainingError(
                 f"Training stopped in epoch {trainer.current_epoch + 1}: {', '.join(bad[:3])} no longer finite. The "
-                f"last good weights are kept{' (there are none yet)' if self.weights is None else ''}. Lower the learning "
-                "rate, for example `generator=partial(ConditionalVAE, lr=5e-4)`, and look for extreme values."
+                f"last good weights are kept{' (there are none yet)' if self.weights is None else ''}. Lower the "
+                "learning rate, for example `generator=partial(ConditionalVAE, lr=5e-4)`, and look for extreme values."
             )
         value = held_out.get(self.monitor or "", self.best)
         if value <= self.best:
