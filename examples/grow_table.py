@@ -14,6 +14,10 @@ grown = augment(table, "benign", flag="synthetic", random_state=0)
 print(grown.groupby("synthetic")["benign"].value_counts())
 
 found = compare(
-    {"ours": SynthResampler()}, RandomForestClassifier(50), table.drop(columns="benign"), table["benign"], random_state=0
+    {"ours": SynthResampler()},
+    RandomForestClassifier(50),
+    table.drop(columns="benign"),
+    table["benign"],
+    random_state=0,
 )
 print(found.to_markdown())

@@ -53,6 +53,9 @@ class Source:
         except (TypeError, ValueError) as error:
             raise ParameterError(f"Expected `details` that JSON can write, got {self.details!r}: {error}.") from error
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.fingerprint, self.seed))
+
 
 @dataclass(frozen=True, eq=False)
 class Pool:
@@ -286,10 +289,9 @@ def _differences(ours: Pool, theirs: Pool) -> list[str]:
 
 def _merge(pools: list[Pool]) -> tuple[tuple[Source, ...], list[np.ndarray]]:
     """All sources, each once, and the origins of each pool's records among them."""
-    merged: list[Source] = []
-    merged += (source for pool in pools for source in pool.sources if source not in merged)
-    places = [np.array([merged.index(source) for source in pool.sources], np.int32) for pool in pools]
-    return tuple(merged), [place[pool.origin] for place, pool in zip(places, pools, strict=True)]
+    places: dict[Source, int] = {}
+    maps = [np.array([places.setdefault(s, len(places)) for s in pool.sources], np.int32) for pool in pools]
+    return tuple(places), [place[pool.origin] for place, pool in zip(maps, pools, strict=True)]
 
 
 def _score(pool: Pool, name: str) -> np.ndarray:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import pickle
 import random
 import tempfile
 import warnings
@@ -214,8 +213,9 @@ def _fitted(codec: Codec, records: Any) -> Codec:
         return copy.deepcopy(codec).fit(records)
 
 
-def _global_state() -> tuple[Any, bytes, bytes]:
-    return random.getstate(), pickle.dumps(np.random.get_state()), torch.get_rng_state().numpy().tobytes()  # noqa: NPY002
+def _global_state() -> tuple[Any, ...]:
+    _, keys, position, *_ = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), np.asarray(keys).tobytes(), position, torch.get_rng_state().numpy().tobytes()
 
 
 def _assert_raises(error: type[Exception], use: Callable[[], Any], what: str) -> str:

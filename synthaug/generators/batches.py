@@ -15,6 +15,8 @@ from synthaug.rng import torch_rng
 
 __all__ = ["BalancedBatches", "BalancedData"]
 
+AT_ONCE = 16  # batches drawn together, since each draw has a cost of its own
+
 
 class BalancedBatches:
     """Batches in which every class has the same expected share, whatever its size.
@@ -50,11 +52,9 @@ class BalancedBatches:
     ) -> None:
         self.vicinity = vicinity
         self.x, self.y, self.batch_size, self.steps, self.seed, self.rank = x, y, batch_size, steps, seed, rank
-        share = torch.bincount(y).to(torch.float64) ** (1 - balance)
         counts, self._order = torch.bincount(y), y.argsort(stable=True)
-        share[counts == 0] = 0
         self._counts, self._starts = counts, counts.cumsum(0) - counts
-        self._share = share
+        self._share = (counts > 0) * counts.to(torch.float64) ** (1 - balance)
         self.epoch = 0
 
     @property
@@ -71,12 +71,18 @@ class BalancedBatches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rng = torch_rng(self.seed, "batches", self.epoch, self.rank)
-        for _ in range(self.steps):
-            label = torch.multinomial(self._share, self.batch_size, replacement=True, generator=rng)
-            u = torch.rand(self.batch_size, generator=rng, dtype=torch.float64)
-            rows = self._order[self._starts[label] + (u * self._counts[label]).long()]
-            x, y = self.x[rows], self.y[rows]
-            yield (x if self.vicinity is None else self.vicinity.move(x, y, rng=rng)), y
+        for first in range(0, self.steps, AT_ONCE):
+            steps = min(AT_ONCE, self.steps - first)
+            x, y = self._draw(steps * self.batch_size, rng)
+            yield from zip(x.split(self.batch_size), y.split(self.batch_size), strict=True)
+
+    def _draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Records and codes, `n` of each: first the class, then a record of it, then a place in its vicinity."""
+        label = torch.multinomial(self._share, n, replacement=True, generator=rng)
+        u = torch.rand(n, generator=rng, dtype=torch.float64)
+        rows = self._order[self._starts[label] + (u * self._counts[label]).long()]
+        x, y = self.x[rows], self.y[rows]
+        return (x if self.vicinity is None else self.vicinity.move(x, y, rng=rng)), y
 
 
 class BalancedData(LightningDataModule):

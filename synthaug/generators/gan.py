@@ -66,7 +66,9 @@ class ConditionalGAN(GeneratorModule):
         self.vicinity, self.temperature = vicinity, temperature
         n = self.spec.width
         self.heads = Heads(self.spec)
-        self.generator = _Conditioned(n_classes, latent_dim, mlp(2 * latent_dim, n, width=width, depth=depth))
+        self.generator = _Conditioned(
+            n_classes, latent_dim, mlp(2 * latent_dim, self.heads.width, width=width, depth=depth)
+        )
         self.critic = _Conditioned(n_classes, latent_dim, mlp(n + latent_dim, 1, width=width, depth=depth, slope=0.2))
         self.averaged = averaged(self.generator, ema)
 
@@ -77,7 +79,7 @@ class ConditionalGAN(GeneratorModule):
 
     def critic_loss(self, real: Tensor, fake: Tensor, y: Tensor, *, penalise: bool) -> Tensor:
         """The critic's: real records shall score above fake ones of their class, with small gradients at both."""
-        x = torch.cat([_blur(real, self.heads), _blur(fake, self.heads)]).requires_grad_(penalise)
+        x = torch.cat([self.heads.blur(real), self.heads.blur(fake)]).requires_grad_(penalise)
         scores = self.critic(x, torch.cat([y, y]))
         of_real, of_fake = scores.chunk(2)
         loss = functional.softplus(of_fake - of_real).mean()
@@ -88,7 +90,7 @@ class ConditionalGAN(GeneratorModule):
 
     def generator_loss(self, real: Tensor, fake: Tensor, y: Tensor) -> Tensor:
         """The generator's: the same pairs, the other way round."""
-        x = torch.cat([_blur(real, self.heads), _blur(fake, self.heads)])
+        x = torch.cat([self.heads.blur(real), self.heads.blur(fake)])
         of_real, of_fake = self.critic(x, torch.cat([y, y])).chunk(2)
         return functional.softplus(of_real - of_fake).mean()
 
@@ -155,10 +157,3 @@ class _Conditioned(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         out: Tensor = self.body(torch.cat([x, self.embedding(y)], 1))
         return out
-
-
-def _blur(x: Tensor, heads: Heads) -> Tensor:
-    """Noise on the categories of real and fake records alike, so that a critic cannot tell them by being one-hot."""
-    noise = 0.1 * torch.randn_like(x)
-    noise[:, heads.numbers] = 0
-    return x + noise

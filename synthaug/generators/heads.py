@@ -14,51 +14,67 @@ __all__ = ["Heads"]
 class Heads(nn.Module):
     """The output side of a network for flat records: one head a field, computed for all fields of a size at once.
 
+    Inside, entries are kept by kind: numbers, then categories by size, then uniform fields, which a network need not
+    output. Records have the order of the spec.
+
     Args:
         spec: The fields of a record; numbers get a Gaussian head, categories a softmax, uniform fields none.
 
+    Attributes:
+        width: Outputs that the network must have.
+
     >>> from synthaug.spec import Field
-    >>> heads = Heads(Spec((3,), (Field("age", "number"), Field("sex", "category", 2))))
-    >>> raw = torch.tensor([[0.5, 9.0, -9.0]])
-    >>> heads.emit(raw, rng=torch.Generator().manual_seed(0))
-    tensor([[0.5000, 1.0000, 0.0000]])
+    >>> heads = Heads(Spec((4,), (Field("age", "number"), Field("digits", "uniform"), Field("sex", "category", 2))))
+    >>> heads.width
+    3
+    >>> heads.emit(torch.tensor([[0.5, 9.0, -9.0]]), rng=torch.Generator().manual_seed(0))
+    tensor([[0.5000, 0.7682, 1.0000, 0.0000]])
     """
 
-    numbers: Tensor
-    uniforms: Tensor
+    order: Tensor
+    back: Tensor
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        groups: dict[int, list[list[int]]] = {}
-        kinds: dict[str, list[int]] = {"number": [], "uniform": []}
+        entries: dict[tuple[int, int], list[int]] = {}
+        ranks = {"number": 0, "category": 1, "uniform": 2}
         for field, place in zip(spec.fields, spec.slices(), strict=True):
-            entries = list(range(place.start, place.stop))
-            if field.kind == "category":
-                groups.setdefault(field.size, []).append(entries)
-            else:
-                kinds[field.kind] += entries
-        self.n_groups = len(groups)
-        self.n_fields = sum(field.kind != "uniform" for field in spec.fields)
-        self.register_buffer("numbers", torch.tensor(kinds["number"], dtype=torch.long), persistent=False)
-        self.register_buffer("uniforms", torch.tensor(kinds["uniform"], dtype=torch.long), persistent=False)
-        for i, group in enumerate(groups.values()):
-            self.register_buffer(f"group{i}", torch.tensor(group), persistent=False)
+            kind = (ranks[field.kind], field.size if field.kind == "category" else 1)
+            entries.setdefault(kind, []).extend(range(place.start, place.stop))
+        order = torch.tensor([entry for kind in sorted(entries) for entry in entries[kind]])
+        self.n_numbers = len(entries.get((0, 1), []))
+        self.n_uniforms = len(entries.get((2, 1), []))
+        self.width = max(1, len(order) - self.n_uniforms)
+        self.sizes = [(size, len(entries[rank, size]) // size) for rank, size in sorted(entries) if rank == 1]
+        self.register_buffer("order", order, persistent=False)
+        self.register_buffer("back", order.argsort(), persistent=False)
 
-    def _groups(self) -> list[Tensor]:
-        """The entries of the categories: one `(fields, size)` index for each size."""
-        return [self.get_buffer(f"group{i}") for i in range(self.n_groups)]
+    def _parts(self, by_kind: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The numbers `(n, numbers)` and the categories `(n, fields, size)` for each size."""
+        lengths = [self.n_numbers, *(size * fields for size, fields in self.sizes)]
+        numbers, *categories = by_kind[:, : sum(lengths)].split(lengths, dim=1)
+        shaped = [
+            part.unflatten(1, (fields, size)) for part, (size, fields) in zip(categories, self.sizes, strict=True)
+        ]
+        return numbers, shaped
+
+    def _records(self, numbers: Tensor, categories: list[Tensor], rng: torch.Generator | None) -> Tensor:
+        uniforms = torch.rand((len(numbers), self.n_uniforms), generator=rng).to(numbers)
+        return torch.cat([numbers, *(part.flatten(1) for part in categories), uniforms], 1)[:, self.back]
 
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:
         """Negative log-likelihood of each record, `(n,)`: half the squared error of numbers plus cross-entropies."""
-        total = (raw[:, self.numbers] - x[:, self.numbers]).square().sum(1) / 2
-        for entries in self._groups():
-            total = total - (raw[:, entries].log_softmax(-1) * x[:, entries]).sum((1, 2))
+        means, logits = self._parts(raw)
+        numbers, levels = self._parts(x[:, self.order])
+        total = (means - numbers).square().sum(1) / 2
+        for part, level in zip(logits, levels, strict=True):
+            total = total - (part.log_softmax(-1) * level).sum((1, 2))
         return total
 
     def emit(
         self, raw: Tensor, *, rng: torch.Generator, temperature: float = 1.0, noise: Tensor | None = None
     ) -> Tensor:
-        """Draw records from the heads.
+        """Draw records from the heads, `(n, spec.width)`.
 
         Args:
             raw: Outputs of the network `(n, width)`.
@@ -68,23 +84,20 @@ class Heads(nn.Module):
             temperature: Divides the logits of categories; 0 takes the likeliest level.
             noise: Standard deviation of each number around its mean, `(numbers,)`; `None` emits the mean.
         """
-        x = torch.zeros_like(raw)
-        numbers = raw[:, self.numbers]
+        numbers, logits = self._parts(raw)
         if noise is not None:
-            numbers = numbers + noise * torch.randn(numbers.shape, generator=rng)
-        x[:, self.numbers] = numbers
-        x[:, self.uniforms] = torch.rand((len(raw), len(self.uniforms)), generator=rng)
-        for entries in self._groups():
-            x[:, entries] = _draw(raw[:, entries], rng, temperature)
-        return x
+            numbers = numbers + noise * torch.randn(numbers.shape, generator=rng).to(raw)
+        return self._records(numbers, [_draw(part, rng, temperature) for part in logits], rng)
 
     def soften(self, raw: Tensor, *, temperature: float = 0.7) -> Tensor:
-        """Differentiable records for a critic, `(n, width)`: categories as probabilities, uniform fields drawn."""
-        x = raw.clone()
-        x[:, self.uniforms] = torch.rand((len(raw), len(self.uniforms)), device=raw.device)
-        for entries in self._groups():
-            x[:, entries] = (raw[:, entries] / temperature).softmax(-1)
-        return x
+        """Differentiable records for a critic, `(n, spec.width)`: categories as probabilities."""
+        numbers, logits = self._parts(raw)
+        return self._records(numbers, [(part / temperature).softmax(-1) for part in logits], None)
+
+    def blur(self, x: Tensor, *, noise: float = 0.1) -> Tensor:
+        """Records with noise on their categories alone, so that no critic can tell them by being one-hot."""
+        mask = (self.back >= self.n_numbers).to(x)
+        return x + noise * mask * torch.randn_like(x)
 
 
 def _draw(logits: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
@@ -92,7 +105,7 @@ def _draw(logits: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
     size = logits.shape[-1]
     if temperature == 0:
         return functional.one_hot(logits.argmax(-1), size).to(logits.dtype)
-    cumulative = (logits / temperature).softmax(-1).cumsum(-1)
-    u = torch.rand((*logits.shape[:-1], 1), generator=rng) * cumulative[..., -1:]
+    cumulative = (logits if temperature == 1 else logits / temperature).softmax(-1).cumsum(-1)
+    u = torch.rand((*logits.shape[:-1], 1), generator=rng).to(logits) * cumulative[..., -1:]
     level = (cumulative <= u).sum(-1).clamp_(max=size - 1)
     return functional.one_hot(level, size).to(logits.dtype)

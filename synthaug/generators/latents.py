@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from synthaug.generators.vicinity import class_means, shrunk_roots
+from synthaug.generators.vicinity import class_means, correlated, shrunk_roots
 
 __all__ = ["ClassGaussians"]
 
@@ -50,4 +50,4 @@ class ClassGaussians(nn.Module):
     def sample(self, y: Tensor, *, rng: torch.Generator, temperature: float = 1.0) -> Tensor:
         """One latent for each code: `(n,)` to `(n, dim)`, deviations from the mean multiplied by `temperature`."""
         noise = torch.randn((len(y), self.mean.shape[1]), generator=rng).to(self.mean)
-        return self.mean[y] + temperature * torch.einsum("nij,nj->ni", self.root[y], noise)
+        return self.mean[y] + temperature * correlated(noise, y, self.root)

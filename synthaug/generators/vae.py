@@ -62,7 +62,7 @@ class ConditionalVAE(GeneratorModule):
         self.heads = Heads(self.spec)
         self.embedding = nn.Embedding(n_classes, latent_dim)
         self.encoder = mlp(n + latent_dim, 2 * latent_dim, width=width, depth=depth)
-        self.decoder = mlp(2 * latent_dim, n, width=width, depth=depth)
+        self.decoder = mlp(2 * latent_dim, self.heads.width, width=width, depth=depth)
         self.latents = ClassGaussians(n_classes, latent_dim)
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

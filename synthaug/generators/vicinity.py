@@ -12,7 +12,7 @@ from torch import Tensor
 
 from synthaug.spec import Spec
 
-__all__ = ["Vicinity", "class_means", "shrunk_roots"]
+__all__ = ["Vicinity", "class_means", "correlated", "shrunk_roots"]
 
 WIDE = 512  # numbers up to which whole covariances are used; above it, only their diagonals
 PRIOR = 20.0  # how many records' worth the covariance shared by the classes counts
@@ -51,17 +51,23 @@ class Vicinity:
     def move(self, x: Tensor, y: Tensor, *, rng: torch.Generator) -> Tensor:
         """The records `(n, width)` with fresh noise on their numbers."""
         noise = torch.randn((len(x), len(self.numbers)), generator=rng)
-        if self._diagonal:
-            noise = noise * self.roots[y]
-        else:
-            moved = torch.empty_like(noise)
-            for label in y.unique():
-                mask = y == label
-                moved[mask] = noise[mask] @ self.roots[label].T
-            noise = moved
+        noise = noise * self.roots[y] if self._diagonal else correlated(noise, y, self.roots)
         x = x.clone()
         x[:, self.numbers] += noise * self.scale[y, None]
         return x
+
+
+def correlated(noise: Tensor, y: Tensor, roots: Tensor) -> Tensor:
+    """White noise `(n, d)` given the covariance of each record's class, by its Cholesky root in `(n_classes, d, d)`.
+
+    >>> correlated(torch.ones(2, 1), torch.tensor([0, 1]), torch.tensor([[[2.0]], [[3.0]]])).tolist()
+    [[2.0], [3.0]]
+    """
+    shaped = torch.empty_like(noise)
+    for label in y.unique():
+        mask = y == label
+        shaped[mask] = noise[mask] @ roots[label].T
+    return shaped
 
 
 def shrunk_roots(
