@@ -94,11 +94,12 @@ def fit(
     with _errors():
         _free(output, force)
         df = _read(table)
+        from synthaug.codecs.frames import listed
         from synthaug.errors import DataError
 
         column = _column(df, target)
         if column not in df:
-            raise DataError(f"There is no column {target!r} in {table}: there are {', '.join(map(repr, df.columns))}.")
+            raise DataError(f"There is no column {target!r} in {table}: there are {listed(list(df.columns))}.")
         synthesizer = _synthesizer(generator, per_class, steps, seed)
         synthesizer.fit(df.drop(columns=[column]), df[column], checkpoint=checkpoint)
         synthesizer.save(output, overwrite=force)

@@ -11,9 +11,10 @@ import pandas as pd
 
 from synthaug.errors import DataError, DataTypeError
 
-__all__ = ["Labels", "check_labels"]
+__all__ = ["Labels", "check_labels", "check_target"]
 
 _SCALARS = (bool, int, float, str)
+_KINDS = {str: "strings", bool: "bools", float: "numbers"}
 
 
 def _plain(value: Any) -> Any:
@@ -45,7 +46,7 @@ def check_labels(labels: Any, records: Any = None, *, name: str | None = None) -
             f"Expected one label a record (one dimension), got shape {labels.shape}: pass a single column."
         )
     series = pd.Series(labels).reset_index(drop=True)
-    what = f"The labels{f' ({name or series.name!r})' if (name or series.name) is not None else ''}"
+    what = _called(series, name)
     if records is not None and len(records) != len(series):
         raise DataError(f"Expected as many labels as records, got {len(series)} labels and {len(records)} records.")
     if index is not None and isinstance(records, pd.DataFrame) and not index.equals(records.index):
@@ -63,17 +64,48 @@ def check_labels(labels: Any, records: Any = None, *, name: str | None = None) -
     return series
 
 
+def check_target(labels: Any, records: Any = None) -> pd.Series:
+    """Like `check_labels`, with what scikit-learn wants besides: at least one label, and no numbers in object columns.
+
+    >>> check_target(pd.Series([1, 0], dtype=object))
+    Traceback (most recent call last):
+    ...
+    synthaug.errors.DataTypeError: The labels are numbers in an object column, which scikit-learn does not take for classes: convert them, for example with `labels.infer_objects()`.
+    """  # noqa: E501
+    series = check_labels(labels, records)
+    if not len(series):
+        raise _no_labels()
+    if series.dtype == object and not isinstance(series.iloc[0], str):
+        raise DataTypeError(
+            f"{_called(series)} are numbers in an object column, which scikit-learn does not take for classes: convert "
+            "them, for example with `labels.infer_objects()`."
+        )
+    return series
+
+
+def _called(series: pd.Series, name: str | None = None) -> str:
+    called = series.name if name is None else name
+    return "The labels" if called is None else f"The labels ({called!r})"
+
+
+def _no_labels() -> DataError:
+    return DataError("Expected at least one record with its label, got none: pass the training records.")
+
+
 def _check_values(series: pd.Series, what: str) -> None:
-    values = [_plain(value) for value in series.unique()]
+    # In an object column, `unique` stumbles over lists, and takes True for 1.
+    values = [_plain(value) for value in (series if series.dtype == object else series.unique())]
     odd = next((value for value in values if not isinstance(value, _SCALARS)), None)
     if odd is not None:
         raise DataTypeError(
             f"{what} hold {type(odd).__name__} ({odd!r}): use bools, ints or strings, for example `labels.astype(str)`."
         )
-    if len({isinstance(value, str) for value in values}) > 1:
-        raise DataTypeError(f"{what} mix strings and numbers: use one of them, for example `labels.astype(str)`.")
+    kinds = {type(value) if isinstance(value, str | bool) else float for value in values}
+    if len(kinds) > 1:
+        mixed = " and ".join(name for kind, name in _KINDS.items() if kind in kinds)
+        raise DataTypeError(f"{what} mix {mixed}: use one of them, for example `labels.astype(str)`.")
     floats = [value for value in values if isinstance(value, float)]
-    fraction = next((value for value in floats if not float(value).is_integer()), None)
+    fraction = next((value for value in floats if not value.is_integer()), None)
     if fraction is not None:
         raise DataError(
             f"{what} hold {fraction!r}: classes are needed, and this looks continuous. Bin it with `pandas.cut`, "
@@ -102,6 +134,8 @@ class Labels:
     def of(cls, labels: Any, records: Any = None) -> Labels:
         """Learn the classes of checked labels (see `check_labels` for what is raised)."""
         series = check_labels(labels, records)
+        if not len(series):
+            raise _no_labels()
         classes = tuple(sorted(_plain(value) for value in series.unique()))
         if isinstance(series.dtype, pd.CategoricalDtype):
             levels = series.dtype.categories

@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import validate_data
 
 from synthaug.amounts import Amount, Strategy, synthetic_counts
-from synthaug.labels import check_labels
+from synthaug.labels import check_target
 from synthaug.rng import RandomState, as_seed
 
 __all__ = ["RowSampler"]
@@ -60,9 +60,13 @@ class RowSampler(BaseOverSampler):
     ) -> tuple[pd.DataFrame, np.ndarray]:
         """Make `counts[label]` rows of each label, with the columns and dtypes of `frame` (all real rows)."""
 
+    def fit_resample(self, X: Any, y: Any, **params: Any) -> Any:
+        """See imbalanced-learn; labels in one dimension are checked first, so that errors name the remedy."""
+        if y is not None and getattr(y, "ndim", 1) == 1:
+            check_target(y, X if isinstance(X, pd.DataFrame) else None)
+        return super().fit_resample(X, y, **params)
+
     def _check_X_y(self, X: Any, y: Any) -> tuple[Any, np.ndarray, bool]:  # noqa: N802 (a hook of imbalanced-learn's)
-        if isinstance(X, pd.DataFrame) and isinstance(y, pd.Series):
-            check_labels(y, X)
         y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
         if not isinstance(X, pd.DataFrame):
             X = check_array(X, dtype=None, ensure_all_finite="allow-nan")

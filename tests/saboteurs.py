@@ -10,6 +10,7 @@ import torch
 
 from synthaug.codecs.tabular import TableCodec
 from synthaug.errors import DataError
+from synthaug.generators.vae import ConditionalVAE
 from synthaug.pool import Pool
 
 # --- codecs -----------------------------------------------------------------------------------------------------------
@@ -208,4 +209,79 @@ POOLS = {
     "check_pool_refuses_damage": LooksAway,
     "check_pool_files": Pickles,
     "check_pool_overwrites_nothing": Overwrites,
+}
+
+
+# --- generators -------------------------------------------------------------------------------------------------------
+
+
+class LosesARecord(ConditionalVAE):
+    says = "codes became records of shape"
+
+    def sample(self, y, *, rng):
+        return super().sample(y, rng=rng)[1:]
+
+
+class IgnoresLabels(ConditionalVAE):
+    says = "the label is not obeyed"
+
+    def sample(self, y, *, rng):
+        return super().sample(torch.zeros_like(y), rng=rng)
+
+
+class IgnoresTheRng(ConditionalVAE):
+    says = "the same rng gives other records"
+
+    def sample(self, y, *, rng):
+        return super().sample(y, rng=torch.Generator().manual_seed(torch.seed() % 1000))
+
+
+class MovesGlobalState(ConditionalVAE):
+    says = "sampling moved global randomness"
+
+    def sample(self, y, *, rng):
+        torch.rand(1)
+        return super().sample(y, rng=rng)
+
+
+class DoesNotLearn(ConditionalVAE):
+    says = "the class means are .* off after training"
+
+    def settle(self, x, y, counts):
+        pass
+
+    def training_step(self, batch, index):
+        return super().training_step(batch, index) * 0
+
+
+class DividesByTheClass(ConditionalVAE):
+    says = "records of a small class are not finite"
+
+    def sample(self, y, *, rng):
+        return super().sample(y, rng=rng) / (self.latents.smallest - 1)
+
+    def settle(self, x, y, counts):
+        super().settle(x, y, counts)
+        self.latents.smallest = counts.min()
+
+
+class ForgetsItsScale(ConditionalVAE):
+    says = "the stored weights draw other records"
+
+    def __init__(self, spec, n_classes):
+        super().__init__(spec, n_classes)
+        self.scale = torch.rand(1)
+
+    def sample(self, y, *, rng):
+        return super().sample(y, rng=rng) * self.scale
+
+
+GENERATORS = {
+    "check_generator_shape": LosesARecord,
+    "check_generator_obeys_labels": IgnoresLabels,
+    "check_generator_same_seed": IgnoresTheRng,
+    "check_generator_global_state": MovesGlobalState,
+    "check_generator_learns": DoesNotLearn,
+    "check_generator_small_classes": DividesByTheClass,
+    "check_generator_state": ForgetsItsScale,
 }

@@ -9,6 +9,8 @@ import saboteurs
 
 from synthaug import testing
 from synthaug.codecs.tabular import TableCodec
+from synthaug.generators.gan import ConditionalGAN
+from synthaug.generators.vae import ConditionalVAE
 from synthaug.pool import Pool, Source
 
 # --- codecs -----------------------------------------------------------------------------------------------------------
@@ -66,3 +68,19 @@ def test_check_pool_runs_every_check():
     for saboteur in saboteurs.POOLS.values():
         with pytest.raises(AssertionError):
             testing.check_pool(make_pool("adult", saboteur))
+
+
+# --- generators -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", testing.GENERATOR_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("generator", [ConditionalVAE, ConditionalGAN])
+def test_generator(generator, check):
+    check(generator)
+
+
+@pytest.mark.parametrize("check", testing.GENERATOR_CHECKS, ids=lambda check: check.__name__)
+def test_generator_check_fails_on_its_saboteur(check):
+    saboteur = saboteurs.GENERATORS[check.__name__]
+    with pytest.raises(AssertionError, match=saboteur.says):
+        check(saboteur)

@@ -18,7 +18,7 @@ from synthaug.errors import DataError, ParameterError, SynthaugWarning, raise_pr
 from synthaug.evaluate.baselines import ClassWeight, default_arms
 from synthaug.evaluate.paired import Study, make_splits, run_study
 from synthaug.evaluate.stats import corrected_resampled_t, holm
-from synthaug.labels import check_labels
+from synthaug.labels import check_target
 from synthaug.rng import RandomState, as_seed
 
 __all__ = ["Comparison", "compare"]
@@ -238,7 +238,7 @@ def _written(row: Mapping[Any, Any], share: bool, sign: str = "") -> str:
 def _aligned(X: Any, y: Any) -> tuple[Any, Any, pd.Series]:
     """Records and labels with a fresh index, in the containers that they came in, and the labels as a Series."""
     records: Any = X.tocsr() if issparse(X) else X if isinstance(X, pd.DataFrame) else np.asarray(X)
-    series = check_labels(y, records if isinstance(X, pd.DataFrame) else range(records.shape[0]))
+    series = check_target(y, records if isinstance(X, pd.DataFrame) else range(records.shape[0]))
     if isinstance(X, pd.DataFrame):
         records = records.reset_index(drop=True)
     return records, series if isinstance(y, pd.Series) else series.to_numpy(), series

@@ -68,7 +68,8 @@ class Training:
         """
         train, held_out = (x, y), None
         if is_overridden("validation_step", module) and len(y) >= HELD_OUT_FROM:
-            train, held_out = _split(x, y, self.seed)
+            train, rest = _split(x, y, self.seed)
+            held_out = rest if len(rest[1]) else None  # all classes may be too small to spare a record
         vicinity = Vicinity(*train, module.spec, module.n_classes, scale=module.vicinity)
         steps = self.steps(module.steps_for(len(y)))
         per_epoch = min(steps, EPOCH if held_out is None else max(EPOCH, steps // 30))

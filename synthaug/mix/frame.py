@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from synthaug.amounts import synthetic_counts
+from synthaug.codecs.frames import listed
 from synthaug.errors import DataError, DataTypeError, ParameterError
 from synthaug.labels import check_labels
 from synthaug.mix.grow import grow
@@ -73,9 +74,8 @@ def _check(df: Any, target: Any, flag: str | None) -> None:
     if not isinstance(df, pd.DataFrame):
         raise DataTypeError(f"Expected `df` to be a pandas DataFrame, got {type(df).__name__}.")
     if target not in df.columns:
-        raise DataError(
-            f"There is no column {target!r} to be the target: there are {', '.join(map(repr, df.columns))}."
-        )
+        there = f"there are {listed(list(df.columns))}" if len(df.columns) else "there are none"
+        raise DataError(f"There is no column {target!r} to be the target: {there}.")
     if (df.columns == target).sum() > 1:
         raise DataError(f"The target {target!r} names {(df.columns == target).sum()} columns: rename all but one.")
     if flag is not None and flag in df.columns:
