@@ -168,7 +168,8 @@ def main() -> None:
 def _errors() -> Iterator[None]:
     """Every error of ours, and of the file system, as one line; a mistake of ours keeps its traceback."""
     try:
-        yield
+        with _warnings():
+            yield
     except Exception as error:
         from synthaug.errors import SynthaugError
 
@@ -176,6 +177,25 @@ def _errors() -> Iterator[None]:
             raise
         typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
         raise typer.Exit(1) from None
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    """What the library warns of, as one line; other warnings as they are."""
+    import warnings
+
+    from synthaug.errors import SynthaugWarning
+
+    def show(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
+        if issubclass(category, SynthaugWarning):
+            typer.secho(f"Warning: {message}", fg=typer.colors.YELLOW, err=True)
+        else:
+            show_others(message, category, *args, **kwargs)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SynthaugWarning)
+        show_others, warnings.showwarning = warnings.showwarning, show
+        yield
 
 
 def _free(path: Path, force: bool) -> None:
@@ -190,10 +210,7 @@ def _read(path: Path) -> pd.DataFrame:
 
     from synthaug.errors import StorageError
 
-    readers: dict[str, Any] = {
-        ".csv": lambda p: pd.read_csv(p, dtype_backend="numpy_nullable", float_precision="round_trip"),
-        ".parquet": pd.read_parquet,
-    }
+    readers: dict[str, Any] = {".csv": _read_csv, ".parquet": pd.read_parquet}
     if path.suffix not in readers:
         raise StorageError(f"Expected a .csv or .parquet file, got {path}: convert it first.")
     try:
@@ -201,7 +218,19 @@ def _read(path: Path) -> pd.DataFrame:
     except OSError:
         raise
     except Exception as error:  # whatever a parser makes of a damaged file
-        raise StorageError(f"{path} cannot be read as {path.suffix[1:]}: {error}") from error
+        raise StorageError(
+            f"{path} cannot be read as {path.suffix[1:]}: {error}. Is it whole, and of that format? If so, write it anew."
+        ) from error
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    import warnings
+
+    import pandas as pd
+
+    with warnings.catch_warnings():  # from 3.1, pandas reads exactly of itself and warns of the option that says so
+        warnings.filterwarnings("ignore", ".*float_precision.*")
+        return pd.read_csv(path, dtype_backend="numpy_nullable", float_precision="round_trip")
 
 
 def _write(df: pd.DataFrame, path: Path) -> None:

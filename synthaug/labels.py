@@ -10,15 +10,12 @@ import numpy as np
 import pandas as pd
 
 from synthaug.errors import DataError, DataTypeError
+from synthaug.schema import PLAIN, dtype_from_plain, dtype_to_plain, plain
 
 __all__ = ["Labels", "check_labels", "check_target"]
 
 _SCALARS = (bool, int, float, str)
 _KINDS = {str: "strings", bool: "bools", float: "numbers"}
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def check_labels(labels: Any, records: Any = None, *, name: str | None = None) -> pd.Series:
@@ -94,7 +91,7 @@ def _no_labels() -> DataError:
 
 def _check_values(series: pd.Series, what: str) -> None:
     # In an object column, `unique` stumbles over lists, and takes True for 1.
-    values = [_plain(value) for value in (series if series.dtype == object else series.unique())]
+    values = [plain(value) for value in (series if series.dtype == object else series.unique())]
     odd = next((value for value in values if not isinstance(value, _SCALARS)), None)
     if odd is not None:
         raise DataTypeError(
@@ -125,10 +122,8 @@ class Labels:
     """
 
     classes: tuple[Any, ...]
-    dtype: str
+    dtype: Any
     name: Any = None
-    categories: tuple[Any, ...] | None = None
-    ordered: bool = False
 
     @classmethod
     def of(cls, labels: Any, records: Any = None) -> Labels:
@@ -136,16 +131,13 @@ class Labels:
         series = check_labels(labels, records)
         if not len(series):
             raise _no_labels()
-        classes = tuple(sorted(_plain(value) for value in series.unique()))
-        if isinstance(series.dtype, pd.CategoricalDtype):
-            levels = series.dtype.categories
-            return cls(classes, str(levels.dtype), series.name, tuple(map(_plain, levels)), bool(series.dtype.ordered))
-        return cls(classes, str(series.dtype), series.name)
+        classes = tuple(sorted(plain(value) for value in series.unique()))
+        return cls(classes, series.dtype, series.name)
 
     def encode(self, labels: Any) -> np.ndarray:
         """Integer codes `(n,)` int64; a label that was not there at `of` is a `DataError`."""
         codes = {label: code for code, label in enumerate(self.classes)}
-        values = [_plain(label) for label in labels]
+        values = [plain(label) for label in labels]
         unknown = sorted({repr(value) for value in values if value not in codes})
         if unknown:
             raise DataError(f"Unknown label {unknown[0]}: known are {', '.join(map(repr, self.classes))}.")
@@ -155,27 +147,16 @@ class Labels:
         """Labels of the codes `y`, in the type and under the name they came with."""
         values = np.empty(len(self.classes), object)
         values[:] = self.classes
-        taken = values[np.asarray(y, np.int64)]
-        if self.categories is None:
-            return pd.Series(taken, dtype=self.dtype, name=self.name)
-        levels = pd.Index(list(self.categories), dtype=self.dtype)
-        return pd.Series(pd.Categorical(taken, levels, self.ordered), name=self.name)
+        return pd.Series(values[np.asarray(y, np.int64)], dtype=self.dtype, name=self.name)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, fit for JSON."""
-        return {
-            "classes": list(self.classes),
-            "dtype": self.dtype,
-            "name": self.name,
-            "categories": None if self.categories is None else list(self.categories),
-            "ordered": self.ordered,
-        }
+        """Plain values, fit for JSON; a `DataError` for labels that are called by none."""
+        name = plain(self.name)
+        if not isinstance(name, PLAIN):
+            raise DataError(f"The labels are called {name!r}: rename them to a string.")
+        return {"classes": list(self.classes), "dtype": dtype_toplain(self.dtype), "name": name}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Labels:
         """The inverse of `to_dict`."""
-        levels = state["categories"]
-        return cls(
-            tuple(state["classes"]), state["dtype"], state["name"],
-            None if levels is None else tuple(levels), state["ordered"],
-        )  # fmt: skip
+        return cls(tuple(state["classes"]), dtype_fromplain(state["dtype"]), state["name"])

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from synthaug.errors import DataError, StorageError, raise_problems
 
-__all__ = ["PLAIN", "Schema", "plain"]
+__all__ = ["PLAIN", "Schema", "dtype_from_plain", "dtype_to_plain", "plain"]
 
 _NAN, _NA = {b"missing": b"NaN"}, {b"missing": b"NA"}
 _JSON = {b"written as": b"JSON"}
@@ -155,13 +155,13 @@ class Schema:
         return frame.set_axis(self._index(), axis=1)
 
     def _index(self) -> pd.Index:
-        return pd.Index(list(self.names), dtype=_dtype_from_plain(self.names_dtype), name=self.names_name)
+        return pd.Index(list(self.names), dtype=dtype_from_plain(self.names_dtype), name=self.names_name)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""
         return {
             "names": list(self.names),
-            "dtypes": list(map(_dtype_to_plain, self.dtypes)),
+            "dtypes": list(map(dtype_to_plain, self.dtypes)),
             "names_dtype": self.names_dtype,
             "names_name": self.names_name,
         }
@@ -170,7 +170,7 @@ class Schema:
     def from_dict(cls, state: Mapping[str, Any]) -> Schema:
         """The inverse of `to_dict`; a `StorageError` for anything that `to_dict` cannot have written."""
         try:
-            dtypes = tuple(map(_dtype_from_plain, state["dtypes"]))
+            dtypes = tuple(map(dtype_from_plain, state["dtypes"]))
             schema = cls(tuple(state["names"]), dtypes, state["names_dtype"], state["names_name"])
             schema._index()
             raise_problems(schema._problems())
@@ -186,7 +186,7 @@ def _storable(dtype: Any) -> bool:
     if isinstance(dtype, pd.CategoricalDtype) and (dtype.categories is None or not _plain_levels(dtype.categories)):
         return False
     try:
-        return bool(_dtype_from_plain(_dtype_to_plain(dtype)) == dtype)
+        return bool(dtype_from_plain(dtype_to_plain(dtype)) == dtype)
     except (TypeError, ValueError):
         return False
 
@@ -297,14 +297,19 @@ def _restore(column: pa.ChunkedArray, field: pa.Field, dtype: Any) -> Any:
     return values.astype(dtype)
 
 
-def _dtype_to_plain(dtype: Any) -> Any:
+def dtype_to_plain(dtype: Any) -> Any:
+    """A pandas dtype as plain values, fit for JSON; categories with all their levels.
+
+    >>> dtype_to_plain(pd.CategoricalDtype(["b", "a"]))
+    {'levels': ['b', 'a'], 'dtype': 'str', 'ordered': False}
+    """
     if isinstance(dtype, pd.CategoricalDtype):
         levels = dtype.categories
         values = [value.isoformat() if hasattr(value, "isoformat") else plain(value) for value in levels]
-        return {"levels": values, "dtype": _dtype_to_plain(levels.dtype), "ordered": bool(dtype.ordered)}
+        return {"levels": values, "dtype": dtype_to_plain(levels.dtype), "ordered": bool(dtype.ordered)}
     if isinstance(dtype, pd.SparseDtype):
         fill = None if pd.isna(dtype.fill_value) else plain(dtype.fill_value)
-        return {"sparse": _dtype_to_plain(dtype.subtype), "fill": fill}
+        return {"sparse": dtype_to_plain(dtype.subtype), "fill": fill}
     if isinstance(dtype, pd.ArrowDtype):
         return {"arrow": str(dtype.pyarrow_dtype)}
     if isinstance(dtype, pd.StringDtype) and dtype.na_value is pd.NA:
@@ -312,12 +317,17 @@ def _dtype_to_plain(dtype: Any) -> Any:
     return str(dtype)
 
 
-def _dtype_from_plain(state: Any) -> Any:
+def dtype_from_plain(state: Any) -> Any:
+    """The inverse of `dtype_to_plain`; a `TypeError` or `ValueError` for what is none.
+
+    >>> dtype_from_plain("Int8")
+    Int8Dtype()
+    """
     match state:
         case {"levels": list(levels), "dtype": dtype, "ordered": bool(ordered)}:
-            return pd.CategoricalDtype(pd.Index(levels, dtype=_dtype_from_plain(dtype)), ordered=ordered)
+            return pd.CategoricalDtype(pd.Index(levels, dtype=dtype_from_plain(dtype)), ordered=ordered)
         case {"sparse": dtype, "fill": fill}:
-            return pd.SparseDtype(_dtype_from_plain(dtype), fill)
+            return pd.SparseDtype(dtype_from_plain(dtype), fill)
         case {"arrow": "string"}:  # which pandas would take for its own
             return pd.ArrowDtype(pa.string())
         case {"arrow": str(name)}:

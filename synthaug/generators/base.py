@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from math import cos, pi
-from typing import Any, ClassVar
+from math import cos, log, pi
+from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from synthaug.errors import ParameterError
 from synthaug.spec import Spec
 
-__all__ = ["GeneratorModule", "averaged", "one_cycle"]
+__all__ = ["GeneratorModule", "averaged", "largeness", "one_cycle"]
 
 
 class GeneratorModule(LightningModule, ABC):
@@ -31,8 +31,8 @@ class GeneratorModule(LightningModule, ABC):
     `(n,)`, and says in `steps_for` how many batches a data set of a size deserves.
     """
 
-    batch_size: ClassVar[int] = 64
-    """Records a training batch, unless the user asks for another number."""
+    counts: Tensor
+    """Training records of each class; there after training."""
     balance: float = 1.0
     """Share of the classes in a batch; see `BalancedBatches`."""
     vicinity: float = 0.6
@@ -42,6 +42,7 @@ class GeneratorModule(LightningModule, ABC):
         super().__init__()
         self.spec = Spec.from_dict(spec)
         self.n_classes = n_classes
+        self.register_buffer("counts", torch.zeros(n_classes))
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
         if not self.spec.fields:
@@ -54,17 +55,21 @@ class GeneratorModule(LightningModule, ABC):
     def steps_for(cls, n_records: int) -> int:
         """How many training batches `n_records` records deserve."""
 
+    @classmethod
+    def batch_for(cls, n_records: int) -> int:
+        """How many records a training batch has: 64 for small sets, up to 256 for large ones."""
+        return round(64 * 4 ** largeness(n_records))
+
     @abstractmethod
     def sample(self, y: Tensor, *, rng: torch.Generator) -> Tensor:
         """Draw one encoded record for each code: `(n,)` to `(n, *spec.shape)`, all randomness from `rng`."""
 
-    def settle(self, x: Tensor, y: Tensor, counts: Tensor) -> None:
+    def settle(self, x: Tensor, y: Tensor) -> None:
         """After training, learn what no gradient teaches (such as where latents lie).
 
         Args:
             x: Records as the network saw them in training, one or more draws around each training record.
             y: Their class codes.
-            counts: Training records of each class.
         """
 
     def track(self, **losses: Tensor) -> None:
@@ -86,6 +91,15 @@ class GeneratorModule(LightningModule, ABC):
     def total_steps(self) -> int:
         """Batches of the whole fit, whatever the number of optimizers."""
         return max(1, int(self.trainer.estimated_stepping_batches))
+
+
+def largeness(n_records: int) -> float:
+    """0 for up to 1,000 records, 1 from 20,000, log-linear between them.
+
+    >>> largeness(100), largeness(20_000)
+    (0.0, 1.0)
+    """
+    return min(1.0, max(0.0, log(max(n_records, 1) / 1_000) / log(20)))
 
 
 def one_cycle(optimizer: Optimizer, total_steps: int, *, warm: float = 0.2) -> LambdaLR:

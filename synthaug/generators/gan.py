@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from synthaug.generators.base import GeneratorModule, averaged, one_cycle
+from synthaug.generators.base import GeneratorModule, averaged, largeness, one_cycle
 from synthaug.generators.heads import Heads
 from synthaug.generators.nets import mlp
 
@@ -133,14 +133,14 @@ class ConditionalGAN(GeneratorModule):
 
     @torch.no_grad()
     def sample(self, y: Tensor, *, rng: torch.Generator) -> Tensor:
-        """Draw latents from N(0, I) and generate with the averaged weights; categories take their likeliest level."""
+        """Draw latents from N(0, I) and generate with the averaged weights."""
         z = self.temperature * torch.randn((len(y), self.latent_dim), generator=rng).to(self.device)
-        return self.heads.emit(self.averaged(z, y), rng=rng, temperature=0)
+        return self.heads.emit(self.averaged(z, y), rng=rng)
 
     @classmethod
     def steps_for(cls, n_records: int) -> int:
-        """500 batches for small sets, growing with the square root of the size, at most 6000."""
-        return int(min(6000, max(500, 30 * n_records**0.5)))
+        """500 batches for small sets, up to 5,000 for large ones."""
+        return round(500 * 10 ** largeness(n_records))
 
 
 PENALTY_EVERY = 4  # batches: the gradients that the penalties need cost as much as the rest of the step

@@ -71,6 +71,10 @@ class Heads(nn.Module):
             total = total - (part.log_softmax(-1) * level).sum((1, 2))
         return total
 
+    def residual(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Root mean square distance of the numbers of records from their means, `(numbers,)`."""
+        return (self._parts(raw)[0] - self._parts(x[:, self.order])[0]).square().mean(0).sqrt()
+
     def emit(
         self, raw: Tensor, *, rng: torch.Generator, temperature: float = 1.0, noise: Tensor | None = None
     ) -> Tensor:
@@ -82,7 +86,7 @@ class Heads(nn.Module):
 
         Other Arguments:
             temperature: Divides the logits of categories; 0 takes the likeliest level.
-            noise: Standard deviation of each number around its mean, `(numbers,)`; `None` emits the mean.
+            noise: Standard deviation of numbers around their mean, `(n or 1, numbers)`; `None` emits the mean.
         """
         numbers, logits = self._parts(raw)
         if noise is not None:

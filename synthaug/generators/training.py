@@ -70,13 +70,14 @@ class Training:
         if is_overridden("validation_step", module) and len(y) >= HELD_OUT_FROM:
             train, rest = _split(x, y, self.seed)
             held_out = rest if len(rest[1]) else None  # all classes may be too small to spare a record
-        vicinity = Vicinity(*train, module.spec, module.n_classes, scale=module.vicinity)
+        module.counts.copy_(torch.bincount(train[1], minlength=module.n_classes))
+        vicinity = Vicinity(*train, module.spec, scale=module.vicinity, counts=module.counts)
         steps = self.steps(module.steps_for(len(y)))
         per_epoch = min(steps, EPOCH if held_out is None else max(EPOCH, steps // 30))
         epochs = -(-steps // per_epoch)
         data = BalancedData(
             *train,
-            batch_size=module.batch_size if isinstance(self.batch_size, str) else self.batch_size,
+            batch_size=module.batch_for(len(y)) if isinstance(self.batch_size, str) else self.batch_size,
             steps=per_epoch,
             seed=self.seed,
             balance=module.balance,
@@ -99,7 +100,7 @@ class Training:
                 module.cpu().eval()
                 if keeper.weights is not None:
                     module.load_state_dict(keeper.weights)
-                    module.settle(*self._draws(*train, vicinity), vicinity.counts)
+                    module.settle(*self._draws(*train, vicinity))
 
     def _draws(self, x: Tensor, y: Tensor, vicinity: Vicinity) -> tuple[Tensor, Tensor]:
         """Records as the network saw them: draws around the training records, 2,000 in all if these are fewer."""

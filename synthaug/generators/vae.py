@@ -10,16 +10,17 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from synthaug.generators.base import GeneratorModule, one_cycle
+from synthaug.generators.base import GeneratorModule, largeness, one_cycle
 from synthaug.generators.heads import Heads
-from synthaug.generators.latents import ClassGaussians
+from synthaug.generators.latents import ClassMixtures
 from synthaug.generators.nets import mlp
+from synthaug.generators.vicinity import smallness
 
 __all__ = ["ConditionalVAE"]
 
 
 class ConditionalVAE(GeneratorModule):
-    """A conditional VAE that draws latents where the data of each class lies, and emits the decoded mean.
+    """A conditional VAE that draws latents where the data of each class lies.
 
     Args:
         spec: `Spec.to_dict()` of the records.
@@ -29,10 +30,10 @@ class ConditionalVAE(GeneratorModule):
         latent_dim: Size of a latent.
         width: Of the hidden layers.
         depth: Number of hidden layers of the encoder and of the decoder.
-        beta: Weight of the Kullback-Leibler term (Higgins et al. 2017).
+        beta: Weight of the Kullback-Leibler term (Higgins et al. 2017); `"auto"` is 0.1 for small sets, 0.03 for large.
         lr: Peak learning rate of the one-cycle schedule.
         vicinity: Noise around the training records in standard deviations of their class; see `Vicinity`.
-        temperature: Multiplies the deviation of a latent from the mean of its class.
+        temperature: Multiplies the deviation of a latent from the mean of a small class.
 
     >>> from synthaug.spec import Field, Spec
     >>> spec = Spec((3,), (Field("age", "number"), Field("sex", "category", 2)))
@@ -40,6 +41,8 @@ class ConditionalVAE(GeneratorModule):
     >>> vae.sample(torch.tensor([0, 1]), rng=torch.Generator().manual_seed(0)).shape
     torch.Size([2, 3])
     """
+
+    residual: Tensor
 
     def __init__(
         self,
@@ -49,21 +52,28 @@ class ConditionalVAE(GeneratorModule):
         latent_dim: int = 16,
         width: int = 128,
         depth: int = 2,
-        beta: float = 0.1,
+        beta: float | str = "auto",
         lr: float = 3e-3,
         vicinity: float = 0.6,
         temperature: float = 0.8,
     ) -> None:
         super().__init__(spec, n_classes)
         self.save_hyperparameters()
-        self.latent_dim, self.beta, self.lr = latent_dim, beta, lr
+        self.latent_dim, self.lr = latent_dim, lr
+        self._beta = beta
         self.vicinity, self.temperature = vicinity, temperature
         n = self.spec.width
         self.heads = Heads(self.spec)
         self.embedding = nn.Embedding(n_classes, latent_dim)
         self.encoder = mlp(n + latent_dim, 2 * latent_dim, width=width, depth=depth)
         self.decoder = mlp(2 * latent_dim, self.heads.width, width=width, depth=depth)
-        self.latents = ClassGaussians(n_classes, latent_dim)
+        self.register_buffer("residual", torch.zeros(self.heads.n_numbers))
+        self.latents = ClassMixtures(n_classes, latent_dim)
+
+    @property
+    def beta(self) -> float:
+        """Weight of the Kullback-Leibler term."""
+        return 0.1 * 0.3 ** largeness(int(self.counts.sum())) if isinstance(self._beta, str) else self._beta
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latent of each record: `(n, latent_dim)` each."""
@@ -101,19 +111,27 @@ class ConditionalVAE(GeneratorModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @torch.no_grad()
-    def settle(self, x: Tensor, y: Tensor, counts: Tensor) -> None:
-        """Fit the aggregate posterior of each class."""
+    def settle(self, x: Tensor, y: Tensor) -> None:
+        """Find where the latents of each class lie, and how far numbers lie from their decoded mean."""
         parts = [self.encode(*part) for part in zip(x.split(8192), y.split(8192), strict=True)]
         mean, logvar = (torch.cat(part) for part in zip(*parts, strict=True))
-        self.latents.fit(mean, logvar.exp(), y, counts)
+        self.latents.fit(mean, logvar.exp(), y, self.counts)
+        some = torch.arange(min(len(x), 20_000))
+        self.residual.copy_(self.heads.residual(self.decode(mean[some], y[some]), x[some]))
 
     @torch.no_grad()
     def sample(self, y: Tensor, *, rng: torch.Generator) -> Tensor:
-        """Draw latents of each class, decode them, emit the mean of numbers and a draw of categories."""
-        z = self.latents.sample(y, rng=rng, temperature=self.temperature)
-        return self.heads.emit(self.decode(z, y), rng=rng)
+        """Draw latents of each class, decode them, draw categories and emit numbers.
+
+        Numbers are the decoded mean where a class is small, since noise only blurs what little is known of the class;
+        the larger it is, the more of the residual noise they have, since then something can be learned from it.
+        """
+        small = smallness(self.counts)
+        z = self.latents.sample(y, 1 - (1 - self.temperature) * small, rng=rng)
+        noise = (1 - small)[y, None] * self.residual
+        return self.heads.emit(self.decode(z, y), rng=rng, noise=noise)
 
     @classmethod
     def steps_for(cls, n_records: int) -> int:
-        """600 batches for small sets, growing with the square root of the size, at most 6000."""
-        return int(min(6000, max(600, 30 * n_records**0.5)))
+        """600 batches for small sets, up to 3,000 for large ones."""
+        return round(600 * 5 ** largeness(n_records))
