@@ -27,7 +27,7 @@ SPEED = {
     "fit_and_sample": f"100 real rows, {AMOUNT} made; warm, median of 3",
     "sampling": "fitted on 5,000 rows of Adult with 200 steps",
     "streaming": "Adult rows in chunks to a pool on disk; growth of the peak memory beyond that of two chunks",
-    "levels": "20,000 rows with a text column of 10,000 levels, 200 steps; growth beyond that of 100 levels",
+    "levels": "50,000 rows with a text column of 10,000 levels, 200 steps; growth beyond that of 100 levels",
 }
 ADULT = {"train_rows": 39_073, "test_rows": 9_769, "classifier": "HistGradientBoostingClassifier(max_iter=100)"}
 
@@ -93,7 +93,7 @@ def _stream(n: int) -> None:
 def _levels(n: int) -> None:
     """Fit a table with a column of `n` levels and sample from it."""
     rng = np.random.default_rng(0)
-    rows = 2 * n
+    rows = 5 * n
     frame = pd.DataFrame({"x": rng.normal(size=rows), "code": [f"level {i % n}" for i in range(rows)]})
     synthesizer = synthaug.Synthesizer(max_steps=200, random_state=0).fit(frame, rng.integers(0, 2, rows))
     synthesizer.sample(10_000)

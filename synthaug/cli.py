@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from synthaug.synthesizer import Synthesizer
 
 __all__ = ["app", "main"]
+
+TABLES = (".csv", ".parquet")
+MODEL, POOL = "synthesizer.json", "_manifest.json"  # the files by which folders of ours are known
+_PAIR = re.compile(r"(.*?)=([^=,]*)(?:,|$)", re.DOTALL)  # a label may hold commas and equals signs
 
 app = typer.Typer(
     name="synthaug",
@@ -54,7 +60,7 @@ def augment(
 ) -> None:
     """Append generated rows to a table; the rows you have come first, untouched."""
     with _errors():
-        _free(output, force)
+        _free(output, force, TABLES)
         df = _read(table)
         from synthaug.mix.frame import augment as grow_table
         from synthaug.selection import Agreement, Distance
@@ -92,7 +98,7 @@ def fit(
 ) -> None:
     """Learn a table and save the synthesizer in a folder."""
     with _errors():
-        _free(output, force)
+        _free(output, force, MODEL)
         df = _read(table)
         from synthaug.codecs.frames import listed
         from synthaug.errors import DataError
@@ -116,14 +122,13 @@ def sample(
 ) -> None:
     """Draw rows: into a .csv or .parquet file, or into a pool, a folder of any other name."""
     with _errors():
-        _free(output, force)
+        _free(output, force, TABLES if output.suffix in TABLES else POOL)
         from synthaug.synthesizer import Synthesizer
 
         synthesizer = Synthesizer.load(model)
         wanted = _counts(counts, synthesizer.labels_.classes)
-        if output.suffix in (".csv", ".parquet"):
-            name = synthesizer.labels_.name
-            _write(synthesizer.sample(wanted, random_state=seed).to_dataframe(target=str(name or "label")), output)
+        if output.suffix in TABLES:
+            _write(synthesizer.sample(wanted, random_state=seed).to_dataframe(), output)
         else:
             _fill_pool(synthesizer, wanted, output, seed, force)
         typer.echo(f"{output}: {sum(wanted.values()) if isinstance(wanted, dict) else wanted} rows.")
@@ -139,12 +144,12 @@ def inspect(
         from synthaug.pool import Pool
         from synthaug.synthesizer import Synthesizer
 
-        if (path / "synthesizer.json").exists():
+        if (path / MODEL).exists():
             _show(_about_synthesizer(Synthesizer.load(path)))
-        elif (path / "_manifest.json").exists():
+        elif (path / POOL).exists():
             _show(_about_pool(Pool.load(path)))
         else:
-            raise StorageError(f"{path} holds neither a synthesizer (synthesizer.json) nor a pool (_manifest.json).")
+            raise StorageError(f"{path} holds neither a synthesizer ({MODEL}) nor a pool ({POOL}).")
 
 
 @app.command()
@@ -182,8 +187,6 @@ def _errors() -> Iterator[None]:
 @contextmanager
 def _warnings() -> Iterator[None]:
     """What the library warns of, as one line; other warnings as they are."""
-    import warnings
-
     from synthaug.errors import SynthaugWarning
 
     def show(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
@@ -198,34 +201,49 @@ def _warnings() -> Iterator[None]:
         yield
 
 
-def _free(path: Path, force: bool) -> None:
-    if path.exists() and not force:
-        from synthaug.errors import FileExistsSynthaugError
+def _free(path: Path, force: bool, kind: str | tuple[str, ...]) -> None:
+    """Refuse an output that cannot be written, before any work is done.
 
+    `kind` says what goes there: files with one of these suffixes, or a folder that holds a file of this name.
+    """
+    from synthaug.errors import FileExistsSynthaugError, StorageError
+
+    if isinstance(kind, tuple) and path.suffix not in kind:
+        raise StorageError(f"Expected an output that ends in {' or '.join(kind)}, got {path}.")
+    if not path.parent.is_dir():
+        raise StorageError(f"There is no folder {path.parent}: make it first, or choose another output.")
+    if path.exists() and not force:
         raise FileExistsSynthaugError(f"{path} exists: choose another output, or overwrite it with --force.")
+    if path.exists() and not (path.is_file() if isinstance(kind, tuple) else (path / kind).exists()):
+        raise FileExistsSynthaugError(f"{path} was not written by this command, and --force spares it: choose another.")
 
 
 def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    from synthaug.errors import StorageError
+    from synthaug.errors import StorageError, SynthaugWarning
 
     readers: dict[str, Any] = {".csv": _read_csv, ".parquet": pd.read_parquet}
     if path.suffix not in readers:
         raise StorageError(f"Expected a .csv or .parquet file, got {path}: convert it first.")
     try:
-        return readers[path.suffix](path)
+        df = readers[path.suffix](path)
     except OSError:
         raise
     except Exception as error:  # whatever a parser makes of a damaged file
         raise StorageError(
-            f"{path} cannot be read as {path.suffix[1:]}: {error}. Is it whole, and of that format? If so, write it anew."
+            f"{path} cannot be read as {path.suffix[1:]}: {error}. Is it whole, and of that format?"
         ) from error
+    if not isinstance(df.index, pd.RangeIndex):
+        warnings.warn(
+            f"The index of {path} is left out: store the table with `df.reset_index()` to keep it as a column.",
+            SynthaugWarning,
+            stacklevel=2,
+        )
+    return df
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    import warnings
-
     import pandas as pd
 
     with warnings.catch_warnings():  # from 3.1, pandas reads exactly of itself and warns of the option that says so
@@ -234,16 +252,15 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _write(df: pd.DataFrame, path: Path) -> None:
-    from synthaug.errors import StorageError
     from synthaug.files import atomic_write
 
-    if path.suffix not in (".csv", ".parquet"):
-        raise StorageError(f"Expected an output that ends in .csv or .parquet, got {path}.")
     with atomic_write(path) as temporary:
         if path.suffix == ".csv":
             df.to_csv(temporary, index=False)
-        else:
-            df.to_parquet(temporary, index=False)
+            return
+        if df.columns.inferred_type not in ("string", "integer"):
+            df = df.set_axis(df.columns.astype(str), axis=1)  # Parquet holds no names of several types
+        df.to_parquet(temporary)
 
 
 def _column(df: pd.DataFrame, name: str) -> Any:
@@ -268,7 +285,9 @@ def _amount(text: str | None, labels: pd.Series | None) -> Any:
         return None
     if "=" not in text:
         return _number(text, "--amount")
-    return _counts(text, [] if labels is None else list(labels.dropna().unique()))
+    from synthaug.labels import Labels
+
+    return _counts(text, [] if labels is None else Labels.of(labels).classes)
 
 
 def _counts(text: str, classes: Any) -> Any:
@@ -278,11 +297,17 @@ def _counts(text: str, classes: Any) -> Any:
     if "=" not in text:
         return _number(text, "--counts")
     known = {str(label): label for label in classes}
-    pairs = [part.rpartition("=") for part in text.split(",")]
-    unknown = [label for label, _, _ in pairs if label not in known]
-    if unknown:
-        raise ParameterError(f"Unknown label {unknown[0]!r}: known are {', '.join(map(repr, known))}.")
-    return {known[label]: _number(number, f"the count for {label!r}") for label, _, number in pairs}
+    pairs = _PAIR.findall(text)
+    if "".join(f"{label}={number}," for label, number in pairs) != text.removesuffix(",") + ",":
+        raise ParameterError(f"Expected label=number,..., got {text!r}.")
+    counts: dict[Any, int | float] = {}
+    for label, number in pairs:
+        if label not in known:
+            raise ParameterError(f"Unknown label {label!r}: known are {', '.join(map(repr, known))}.")
+        if known[label] in counts:
+            raise ParameterError(f"The label {label!r} comes twice in {text!r}: give it one number.")
+        counts[known[label]] = _number(number, f"the count for {label!r}")
+    return counts
 
 
 def _number(text: str, what: str) -> int | float:

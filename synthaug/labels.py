@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from synthaug.errors import DataError, DataTypeError
-from synthaug.schema import PLAIN, dtype_from_plain, dtype_to_plain, plain
+from synthaug.schema import PLAIN, dtype_from_plain, dtype_to_plain, is_whole, plain
 
 __all__ = ["Labels", "check_labels", "check_target"]
 
@@ -101,6 +101,9 @@ def _check_values(series: pd.Series, what: str) -> None:
     if len(kinds) > 1:
         mixed = " and ".join(name for kind, name in _KINDS.items() if kind in kinds)
         raise DataTypeError(f"{what} mix {mixed}: use one of them, for example `labels.astype(str)`.")
+    broken = next((value for value in values if isinstance(value, str) and not is_whole(value)), None)
+    if broken is not None:
+        raise DataError(f"{what} hold {broken!r} with half a surrogate pair: correct how the text was read.")
     floats = [value for value in values if isinstance(value, float)]
     fraction = next((value for value in floats if not value.is_integer()), None)
     if fraction is not None:
@@ -154,9 +157,9 @@ class Labels:
         name = plain(self.name)
         if not isinstance(name, PLAIN):
             raise DataError(f"The labels are called {name!r}: rename them to a string.")
-        return {"classes": list(self.classes), "dtype": dtype_toplain(self.dtype), "name": name}
+        return {"classes": list(self.classes), "dtype": dtype_to_plain(self.dtype), "name": name}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Labels:
         """The inverse of `to_dict`."""
-        return cls(tuple(state["classes"]), dtype_fromplain(state["dtype"]), state["name"])
+        return cls(tuple(state["classes"]), dtype_from_plain(state["dtype"]), state["name"])

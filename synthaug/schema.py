@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from synthaug.errors import DataError, StorageError, raise_problems
 
-__all__ = ["PLAIN", "Schema", "dtype_from_plain", "dtype_to_plain", "plain"]
+__all__ = ["PLAIN", "Schema", "dtype_from_plain", "dtype_to_plain", "is_whole", "plain"]
 
 _NAN, _NA = {b"missing": b"NaN"}, {b"missing": b"NA"}
 _JSON = {b"written as": b"JSON"}
@@ -28,6 +28,19 @@ def plain(value: Any) -> Any:
     (3, 'a')
     """
     return value.item() if isinstance(value, np.generic) else value
+
+
+def is_whole(text: str) -> bool:
+    r"""Whether no character is half of a surrogate pair, which can be neither hashed nor stored.
+
+    >>> is_whole("😀"), is_whole("\ud83d")
+    (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

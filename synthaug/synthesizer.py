@@ -18,7 +18,14 @@ from sklearn.base import BaseEstimator, clone
 from synthaug import __version__
 from synthaug.codecs.base import Codec
 from synthaug.codecs.tabular import TableCodec
-from synthaug.errors import DataTypeError, NotFittedError, ParameterError, StorageError, TrainingError
+from synthaug.errors import (
+    DataTypeError,
+    FileExistsSynthaugError,
+    NotFittedError,
+    ParameterError,
+    StorageError,
+    TrainingError,
+)
 from synthaug.files import atomic_folder, read_json, sha256
 from synthaug.fingerprint import fingerprint
 from synthaug.generators.base import GeneratorModule
@@ -158,12 +165,16 @@ class Synthesizer(BaseEstimator):
         self, counts: int | Mapping[Any, int], *, chunk: int = 65_536, random_state: RandomState = None
     ) -> Iterator[Pool]:
         """The same records as `sample` in pools of at most `chunk` records: memory does not grow with their number."""
-        y = self._codes(counts)
+        codes, ends = self._plan(counts)
         seed = self.seed_ if random_state is None else as_seed(random_state)
         if chunk < CHUNK or chunk % CHUNK:
             raise ParameterError(f"Expected `chunk` to be a multiple of {CHUNK}, got {chunk}.")
         source = Source(self._generator_name(), self.fingerprint_, seed, {"synthaug": __version__})
-        return (self._draw(y[i : i + chunk], i // CHUNK, seed, source) for i in range(0, max(len(y), 1), chunk))
+        n = int(ends[-1]) if len(ends) else 0
+        starts = range(0, max(n, 1), chunk)
+        places = (np.arange(start, min(start + chunk, n)) for start in starts)
+        parts = (codes[np.searchsorted(ends, place, side="right")] for place in places)
+        return (self._draw(y, start // CHUNK, seed, source) for start, y in zip(starts, parts, strict=True))
 
     def _draw(self, y: np.ndarray, first: int, seed: int, source: Source) -> Pool:
         codes = torch.from_numpy(y)
@@ -180,8 +191,8 @@ class Synthesizer(BaseEstimator):
             x[mask] = self.generators_[code].sample(torch.zeros(int(mask.sum()), dtype=torch.long), rng=rng)
         return x
 
-    def _codes(self, counts: int | Mapping[Any, int]) -> np.ndarray:
-        """The class of each record to draw, in the order of the labels asked for."""
+    def _plan(self, counts: int | Mapping[Any, int]) -> tuple[np.ndarray, np.ndarray]:
+        """The codes of the labels asked for, in that order, and the place where the records of each end."""
         if not hasattr(self, "generators_"):
             raise NotFittedError("This Synthesizer is not fitted yet: call `fit` with records and labels first.")
         if isinstance(counts, int | np.integer) and not isinstance(counts, bool):
@@ -200,7 +211,7 @@ class Synthesizer(BaseEstimator):
                 )
             if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
                 raise ParameterError(f"Expected the count for label {label!r} to be an int of at least 0, got {n!r}.")
-        return np.repeat(self.labels_.encode(list(wanted)), list(wanted.values())) if wanted else np.zeros(0, np.int64)
+        return self.labels_.encode(list(wanted)), np.cumsum(list(wanted.values()), dtype=np.int64)
 
     def _generator_name(self) -> str:
         return type(self.generators_[0]).__name__
@@ -210,11 +221,14 @@ class Synthesizer(BaseEstimator):
 
         Raises:
             NotFittedError: before `fit`.
-            FileExistsSynthaugError: the folder exists and `overwrite` is False.
+            FileExistsSynthaugError: the folder exists and `overwrite` is False, or what is there is no synthesizer.
         """
         if not hasattr(self, "generators_"):
             raise NotFittedError("This Synthesizer is not fitted yet: there is nothing to save. Call `fit` first.")
-        with atomic_folder(Path(folder), overwrite=overwrite) as temporary:
+        folder = Path(folder)
+        if overwrite and folder.exists() and not (folder / "synthesizer.json").exists():
+            raise FileExistsSynthaugError(f"{folder} is no synthesizer, and is not overwritten: choose another folder.")
+        with atomic_folder(folder, overwrite=overwrite) as temporary:
             weights = {
                 f"{i}.{name}": tensor.contiguous()
                 for i, module in enumerate(self.generators_)

@@ -12,6 +12,7 @@ import pandas as pd
 from synthaug.codecs.columns import Column, check_values
 from synthaug.codecs.dtypes import ColumnType, plain
 from synthaug.errors import DataError
+from synthaug.schema import is_whole
 from synthaug.spec import Field
 
 __all__ = ["LevelColumn"]
@@ -176,6 +177,7 @@ def _levels(name: Any, column_type: ColumnType, values: Any) -> tuple[Any, np.nd
     missing = check_values(name, column_type, values)
     present = values[~missing]
     raw, unique = pd.factorize(column_type.keys(present))
+    _check_text(name, unique)
     counts = np.bincount(raw, minlength=len(unique))
     first = np.empty(len(unique), np.int64)
     first[raw[::-1]] = np.arange(len(raw))[::-1]
@@ -186,6 +188,15 @@ def _levels(name: Any, column_type: ColumnType, values: Any) -> tuple[Any, np.nd
     if isinstance(levels, np.ndarray) and levels.dtype == np.dtype(object):
         levels = column_type.from_plain([plain(level) for level in levels])
     return levels, counts[order], bool(missing.any())
+
+
+def _check_text(name: Any, levels: Any) -> None:
+    broken = next((level for level in levels if isinstance(level, str) and not is_whole(level)), None)
+    if broken is not None:
+        raise DataError(
+            f"Column {name!r} holds {broken!r} with half a surrogate pair: correct how the text was read, for example "
+            "with `pandas.read_csv(..., encoding='utf-8')`, or drop the column."
+        )
 
 
 def _is_identifier(levels: Any, counts: np.ndarray) -> bool:

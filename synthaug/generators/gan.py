@@ -75,7 +75,7 @@ class ConditionalGAN(GeneratorModule):
     def generate(self, y: Tensor) -> Tensor:
         """Soft records `(n, width)` for codes `(n,)`, through which gradients flow."""
         z = torch.randn(len(y), self.latent_dim, device=y.device)
-        return self.heads.soften(self.generator(z, y))
+        return self.heads.soften(self.generator(z, y), temperature=SOFTNESS)
 
     def critic_loss(self, real: Tensor, fake: Tensor, y: Tensor, *, penalise: bool) -> Tensor:
         """The critic's: real records shall score above fake ones of their class, with small gradients at both."""
@@ -135,7 +135,7 @@ class ConditionalGAN(GeneratorModule):
     def sample(self, y: Tensor, *, rng: torch.Generator) -> Tensor:
         """Draw latents from N(0, I) and generate with the averaged weights."""
         z = self.temperature * torch.randn((len(y), self.latent_dim), generator=rng).to(self.device)
-        return self.heads.emit(self.averaged(z, y), rng=rng)
+        return self.heads.emit(self.averaged(z, y), rng=rng, temperature=SOFTNESS)
 
     @classmethod
     def steps_for(cls, n_records: int) -> int:
@@ -143,6 +143,7 @@ class ConditionalGAN(GeneratorModule):
         return round(500 * 10 ** largeness(n_records))
 
 
+SOFTNESS = 0.7  # temperature of the categories, in training and in sampling
 PENALTY_EVERY = 4  # batches: the gradients that the penalties need cost as much as the rest of the step
 
 

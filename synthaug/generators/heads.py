@@ -93,7 +93,7 @@ class Heads(nn.Module):
             numbers = numbers + noise * torch.randn(numbers.shape, generator=rng).to(raw)
         return self._records(numbers, [_draw(part, rng, temperature) for part in logits], rng)
 
-    def soften(self, raw: Tensor, *, temperature: float = 0.7) -> Tensor:
+    def soften(self, raw: Tensor, *, temperature: float) -> Tensor:
         """Differentiable records for a critic, `(n, spec.width)`: categories as probabilities."""
         numbers, logits = self._parts(raw)
         return self._records(numbers, [(part / temperature).softmax(-1) for part in logits], None)

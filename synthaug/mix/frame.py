@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from synthaug.amounts import synthetic_counts
-from synthaug.codecs.frames import listed
-from synthaug.errors import DataError, DataTypeError, ParameterError
+from synthaug.codecs.frames import check_frame, listed
+from synthaug.errors import DataError, ParameterError
 from synthaug.labels import check_labels
 from synthaug.mix.grow import grow
 from synthaug.rng import RandomState, as_seed
@@ -66,17 +66,14 @@ def augment(
     if not any(counts.values()):
         return grown
     pool, _ = grow(records, labels, counts, synthesizer=synthesizer, criteria=criteria, seed=as_seed(random_state))
-    added = pool.to_dataframe(target=target, flag=flag)[list(grown.columns)]
+    added = pool.to_dataframe(target=target, flag=flag)[list(grown.columns)].set_axis(grown.columns, axis=1)
     return pd.concat([grown, added], ignore_index=True)
 
 
 def _check(df: Any, target: Any, flag: str | None) -> None:
-    if not isinstance(df, pd.DataFrame):
-        raise DataTypeError(f"Expected `df` to be a pandas DataFrame, got {type(df).__name__}.")
+    check_frame(df)
     if target not in df.columns:
         there = f"there are {listed(list(df.columns))}" if len(df.columns) else "there are none"
         raise DataError(f"There is no column {target!r} to be the target: {there}.")
-    if (df.columns == target).sum() > 1:
-        raise DataError(f"The target {target!r} names {(df.columns == target).sum()} columns: rename all but one.")
     if flag is not None and flag in df.columns:
         raise ParameterError(f"There is a column {flag!r} already: choose another name for `flag`.")

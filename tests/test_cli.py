@@ -1,0 +1,328 @@
+"""The command line as its users meet it: what is written, what is said and where, and the exit code."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from synthaug.cli import app
+from synthaug.pool import Pool
+from synthaug.synthesizer import Synthesizer
+
+
+def run(*args):
+    """Exit code, stdout and stderr; an exception that leaves the command is a failure of the test."""
+    result = CliRunner().invoke(app, list(map(str, args)))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def quick(command, *args):
+    return run(command, *args, *(["--steps", 3] if command in ("augment", "fit") else []))
+
+
+def frame(n=40):
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {"size": rng.normal(size=n).round(3), "y": np.where(np.arange(n) % 4, 0, 1), "kind": rng.choice(["u", "v"], n)}
+    )
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in, with `train.csv` and `train.parquet`."""
+    monkeypatch.chdir(tmp_path)
+    frame().to_csv("train.csv", index=False)
+    frame().to_parquet("train.parquet")
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    frame().to_csv(folder / "train.csv", index=False)
+    assert quick("fit", folder / "train.csv", "-t", "y", "-o", folder / "model")[0] == 0
+    return folder / "model"
+
+
+def refused(here, *args, code=1, match):
+    """A user's mistake: the exit code, one message on stderr, nothing on stdout, nothing written."""
+    before = sorted(here.rglob("*"))
+    exit_code, out, err = quick(*args)
+    assert (exit_code, out) == (code, ""), err
+    assert "Error: " in err
+    assert "Traceback" not in err
+    assert match in " ".join(err.split())
+    assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["", "augment", "fit", "sample", "inspect", "demo"])
+def test_help(command):
+    code, out, err = run(*([command] if command else []), "--help")
+    assert (code, err) == (0, "")
+    assert f"Usage: {'synthaug' if not command else ''}" in out
+    assert "--help" in out
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["nonsense"],
+        ["augment"],
+        ["augment", "train.csv", "-o", "o.csv"],
+        ["augment", "train.csv", "-t", "y", "-o", "o.csv", "--steps", "0"],
+        ["augment", "train.csv", "-t", "y", "-o", "o.csv", "--seed", "-1"],
+        ["augment", "train.csv", "-t", "y", "-o", "o.csv", "--nonsense"],
+        ["sample", "model"],
+    ],
+)
+def test_a_command_that_cannot_be_understood_exits_with_2(here, args):
+    code, out, err = run(*args)
+    assert (code, out) == (2, "")
+    assert "Usage: " in err
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_augment_keeps_rows_columns_and_dtypes(here, suffix):
+    code, out, err = quick("augment", f"train.{suffix}", "-t", "y", "-o", f"grown.{suffix}")
+    assert (code, err) == (0, "")
+    assert f"grown.{suffix}: 40 rows as they were, 20 generated (1: 20)." in out
+    read = {"csv": pd.read_csv, "parquet": pd.read_parquet}[suffix]
+    grown = read(f"grown.{suffix}")
+    pd.testing.assert_frame_equal(grown.iloc[:40], frame(), check_exact=True)
+    assert grown["y"].value_counts().to_dict() == {0: 30, 1: 30}
+    assert set(grown["kind"]) == {"u", "v"}
+
+
+def test_augment_marks_selects_and_takes_every_generator(here):
+    args = ["augment", "train.csv", "-t", "y", "--amount", 4, "--flag", "made"]
+    assert quick(*args, "-o", "gan.csv", "-g", "gan", "--per-class")[0] == 0
+    assert pd.read_csv("gan.csv")["made"].tolist() == [False] * 40 + [True] * 4
+    assert list(pd.read_csv("gan.csv").columns) == ["size", "y", "kind", "made"]
+
+
+def test_the_same_seed_gives_the_same_bytes(here):
+    for name, seed in [("a", 1), ("b", 1), ("c", 2)]:
+        assert quick("augment", "train.csv", "-t", "y", "-o", f"{name}.csv", "--seed", seed)[0] == 0
+    a, b, c = ((here / f"{name}.csv").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+@pytest.mark.parametrize(
+    ("amount", "added"),
+    [("7", {0: 4, 1: 3}), ("0.25", {0: 5, 1: 5}), ("1=3", {1: 3}), ("1=3,0=2", {0: 2, 1: 3}), ("0", {}), ("1=0,", {})],
+)
+def test_amount_forms(here, amount, added):
+    assert quick("augment", "train.csv", "-t", "y", "-o", "o.csv", "--amount", amount)[0] == 0
+    assert pd.read_csv("o.csv")["y"].iloc[40:].value_counts().to_dict() == added
+
+
+@pytest.mark.parametrize(
+    ("amount", "match"),
+    [
+        ("many", "Expected --amount to be a number or label=number,..., got 'many'"),
+        ("-3", "none below 0, got -3"),
+        ("nan", "got nan"),
+        ("inf", "got inf"),
+        ("1=x", "the count for '1'"),
+        ("1=-2", "at least 0 in `amount`, got -2 for label 1"),
+        ("1=2.5", "got 2.5 for label 1"),
+        ("2=3", "Unknown label '2': known are '0', '1'"),
+        ("1=3,1=4", "'1' comes twice"),
+        ("1=3,0", "Expected label=number"),
+        ("", "number"),
+    ],
+)
+def test_amounts_that_are_none(here, amount, match):
+    refused(here, "augment", "train.csv", "-t", "y", "-o", "o.csv", "--amount", amount, match=match)
+
+
+@pytest.mark.parametrize(
+    ("labels", "amount", "added"),
+    [
+        (["yes", "no"], "yes=2", ["yes", "yes"]),
+        ([True, False], "True=2", [True, True]),
+        (["a=1", "b,c"], "b,c=1,a=1=1", ["b,c", "a=1"]),
+        (["nan", "x"], "x=1", ["x"]),
+        ([2**53 + 1, 0], f"{2**53 + 1}=1", [2**53 + 1]),
+        ([1.0, 2.0], "1.0=1", [1.0]),
+    ],
+)
+def test_labels_of_every_type_are_told_by_their_text(here, labels, amount, added):
+    df = pd.DataFrame({"size": np.arange(20) % 7, "y": labels * 10})
+    df.to_parquet("t.parquet")
+    assert quick("augment", "t.parquet", "-t", "y", "-o", "o.parquet", "--amount", amount)[0] == 0
+    grown = pd.read_parquet("o.parquet")
+    assert grown["y"].dtype == df["y"].dtype
+    assert sorted(grown["y"].iloc[20:]) == sorted(added)
+
+
+def test_numbers_for_names(here):
+    frame().set_axis([0, 1, 2], axis=1).to_parquet("t.parquet")
+    assert quick("augment", "t.parquet", "-t", "1", "-o", "o.parquet", "--amount", 2)[0] == 0
+    assert pd.read_parquet("o.parquet").columns.tolist() == [0, 1, 2]
+    assert quick("augment", "t.parquet", "-t", "1", "-o", "f.parquet", "--amount", 2, "--flag", "made")[0] == 0
+    assert pd.read_parquet("f.parquet").columns.tolist() == ["0", "1", "2", "made"]
+    assert quick("fit", "t.parquet", "-t", "0", "-o", "m")[0] == 1  # it is continuous
+    assert quick("fit", "t.parquet", "-t", "1", "-o", "m")[0] == 0
+    assert quick("sample", "m", "-n", 2, "-o", "s.parquet")[0] == 0
+    assert pd.read_parquet("s.parquet").columns.tolist() == [0, 2, 1]
+
+
+@pytest.mark.parametrize("command", ["augment", "fit"])
+def test_targets_tables_and_outputs_that_are_not_there(here, command):
+    output = "o.csv" if command == "augment" else "o"
+    refused(here, command, "train.csv", "-t", "z", "-o", output, match="no column 'z'")
+    refused(here, command, "none.csv", "-t", "y", "-o", output, match="none.csv")
+    refused(here, command, "train.csv", "-t", "y", "-o", f"none/{output}", match="There is no folder none")
+    refused(here, command, "train.txt", "-t", "y", "-o", output, match="Expected a .csv or .parquet file")
+    refused(here, command, "train.csv", "-t", "y", "-o", output, "-g", "foo", match="vae or gan, got 'foo'")
+    refused(here, command, "train.csv", "-t", "size", "-o", output, match="('size') hold")
+    refused(here, command, ".", "-t", "y", "-o", output, match="Expected a .csv or .parquet file")
+
+
+def test_an_output_of_another_kind_is_refused_before_any_work(here):
+    refused(here, "augment", "none.csv", "-t", "y", "-o", "o.txt", match="ends in .csv or .parquet, got o.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b""),
+        ("a.csv", b"a,y\n1,2,3,4\n5"),
+        ("a.csv", b'a,y\n"1,2\n'),
+        ("a.csv", b"a,y\n\xff\xfe,1\n"),
+        ("a.parquet", b""),
+        ("a.parquet", b"PAR1 and no more"),
+        ("a.parquet", b"a,y\n1,2\n"),
+    ],
+)
+def test_damaged_tables(here, name, content):
+    (here / name).write_bytes(content)
+    refused(here, "augment", name, "-t", "y", "-o", "o.csv", match=name)
+
+
+def test_a_parquet_file_cut_short(here):
+    whole = (here / "train.parquet").read_bytes()
+    (here / "a.parquet").write_bytes(whole[: len(whole) // 2])
+    refused(here, "augment", "a.parquet", "-t", "y", "-o", "o.csv", match="a.parquet cannot be read as parquet")
+
+
+def test_nothing_is_overwritten_without_force(here, model):
+    (here / "o.csv").write_text("mine")
+    refused(here, "augment", "train.csv", "-t", "y", "-o", "o.csv", match="o.csv exists")
+    refused(here, "sample", model, "-n", 3, "-o", "o.csv", match="--force")
+    refused(here, "fit", "train.csv", "-t", "y", "-o", ".", match=". exists")
+    assert (here / "o.csv").read_text() == "mine"
+    assert quick("sample", model, "-n", 3, "-o", "o.csv", "--force")[0] == 0
+    assert len(pd.read_csv("o.csv")) == 3
+
+
+def test_force_spares_what_synthaug_did_not_write(here, model):
+    (here / "thesis").mkdir()
+    (here / "thesis" / "chapter").write_text("mine")
+    for path in ("thesis", "train.csv"):
+        refused(here, "fit", "train.csv", "-t", "y", "-o", path, "--force", match="--force spares it")
+    refused(here, "sample", model, "-n", 3, "-o", "thesis", "--force", match="--force spares it")
+    assert (here / "thesis" / "chapter").read_text() == "mine"
+    assert quick("sample", model, "-n", 3, "-o", "pool")[0] == 0
+    assert quick("sample", model, "-n", 5, "-o", "pool", "--force")[0] == 0
+    assert len(Pool.load("pool")) == 5
+
+
+def test_a_model_a_sample_and_a_pool(here, model):
+    code, out, err = run("inspect", model)
+    assert (code, err) == (0, "")
+    assert all(part in out for part in ("ConditionalVAE", "0 (30 rows), 1 (10 rows)", "fingerprint", "seed"))
+    code, out, err = run("sample", model, "-n", "1=3", "-o", "s.csv")
+    assert (code, out, err) == (0, "s.csv: 3 rows.\n", "")
+    assert pd.read_csv("s.csv")["y"].tolist() == [1, 1, 1]
+    assert run("sample", model, "-n", "6", "-o", "pool")[0] == 0
+    expected = Synthesizer.load(model).sample(6, random_state=0)
+    assert Pool.load("pool").equals(expected)
+    code, out, err = run("inspect", "pool")
+    assert (code, err) == (0, "")
+    assert all(
+        part in out for part in ("pool of 6 generated rows, 2 columns", "0 (3 rows), 1 (3 rows)", "kind (string)")
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "match"), [("-3", "at least 0"), ("0.5", "0.5"), ("5=3", "Unknown label '5'"), ("x", "got 'x'")]
+)
+def test_counts_that_are_none(here, model, counts, match):
+    refused(here, "sample", model, "-n", counts, "-o", "o.csv", match=match)
+
+
+def test_damaged_models_and_pools(here, model):
+    refused(here, "inspect", ".", match="neither a synthesizer")
+    refused(here, "inspect", "nowhere", match="neither a synthesizer")
+    refused(here, "sample", "nowhere", "-n", 3, "-o", "o.csv", match="nowhere/synthesizer.json")
+    assert run("sample", model, "-n", 3, "-o", "pool")[0] == 0
+    shard = next((here / "pool").glob("*.parquet"))
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    refused(here, "inspect", "pool", match=shard.name)
+    (here / "pool" / "_manifest.json").write_text("{")
+    refused(here, "inspect", "pool", match="_manifest.json")
+    (here / "m").mkdir()
+    for file in model.iterdir():
+        (here / "m" / file.name).write_bytes(file.read_bytes())
+    (here / "m" / "weights.safetensors").write_bytes(b"\0" * 100)
+    refused(here, "inspect", "m", match="weights.safetensors was damaged or altered")
+
+
+def test_a_fit_with_a_checkpoint_goes_on_and_refuses_another_fit(here):
+    args = ["fit", "train.csv", "-t", "y", "--checkpoint", "state"]
+    assert quick(*args, "-o", "a")[0] == 0
+    assert quick(*args, "-o", "b")[0] == 0
+    assert (here / "a" / "weights.safetensors").read_bytes() == (here / "b" / "weights.safetensors").read_bytes()
+    refused(here, *args, "-o", "c", "--seed", 1, match="state of another fit")
+
+
+def test_warnings_are_one_line_on_stderr(here):
+    frame().assign(id=[f"id-{i}" for i in range(40)]).set_index("size").to_parquet("t.parquet")
+    code, out, err = quick("augment", "t.parquet", "-t", "y", "-o", "o.parquet")
+    assert (code, "Warning" in out) == (0, False)
+    first, second = err.splitlines()
+    assert first.startswith("Warning: The index of t.parquet is left out")
+    assert second.startswith("Warning: The columns 'id' look like identifiers")
+    assert pd.read_parquet("o.parquet").columns.tolist() == ["y", "kind", "id"]
+
+
+def test_a_folder_that_cannot_be_written_to(here):
+    if os.getuid() == 0:
+        (here / "train.csv").rename(here / "o.csv")  # root may write anywhere: a file for a folder will do
+        refused(here, "augment", "o.csv", "-t", "y", "-o", "o.csv/p.csv", match="no folder o.csv")
+    else:
+        here.chmod(0o500)
+        refused(here, "augment", "train.csv", "-t", "y", "-o", "o.csv", match="o.csv could not be written")
+        here.chmod(0o700)
+
+
+def test_an_interrupt_leaves_nothing_and_exits_with_130(here):
+    code = "import os, signal, sys; from synthaug import cli; cli.typer.echo('ready'); cli.main()"
+    args = ["augment", "train.csv", "-t", "y", "-o", "o.csv", "--steps", "1000000"]
+    before = sorted(here.iterdir())
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert sorted(here.iterdir()) == before
+
+
+def test_it_starts_without_loading_torch():
+    code = "import sys, synthaug.cli; sys.exit(any(m in sys.modules for m in ('torch', 'pandas', 'sklearn')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
