@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 __all__ = ["Features", "table_features"]
 
@@ -14,6 +15,7 @@ Features = Callable[[Any], np.ndarray]
 """Records -> `(n, d)` numbers in which distances mean something."""
 
 _LEVELS = 64
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 def table_features(reference: pd.DataFrame) -> Features:
@@ -40,13 +42,14 @@ def _column_features(reference: pd.Series) -> Callable[[pd.Series], np.ndarray]:
     if numbers is None:
         return _level_features(reference)
     finite = numbers[np.isfinite(numbers)]
-    mean, spread = (finite.mean(), finite.std() or 1.0) if len(finite) else (0.0, 1.0)
+    size = np.abs(finite).max(initial=0.0) or 1.0  # so that no square overflows
+    mean, spread = ((finite / size).mean(), (finite / size).std() or 1.0) if len(finite) else (0.0, 1.0)
 
     def features(column: pd.Series) -> np.ndarray:
         values = _numbers(column)
         assert values is not None
         missing = np.isnan(values)
-        standard = np.clip((np.where(missing, mean, values) - mean) / spread, -1e6, 1e6)
+        standard = np.clip((np.where(missing, mean, values / size) - mean) / spread, -1e6, 1e6)
         return np.column_stack([standard, missing])
 
     return features
@@ -74,7 +77,15 @@ def _numbers(column: pd.Series) -> np.ndarray | None:
     if types.is_bool_dtype(column.dtype) or isinstance(column.dtype, pd.CategoricalDtype):
         return None
     if types.is_datetime64_any_dtype(column.dtype) or types.is_timedelta64_dtype(column.dtype):
-        epoch = pd.Timestamp(0, tz=getattr(column.dtype, "tz", None))
-        spans = column if types.is_timedelta64_dtype(column.dtype) else column - epoch
-        return spans.dt.total_seconds().to_numpy(np.float64)
+        return _seconds(column)
     return column.to_numpy(np.float64, na_value=np.nan) if types.is_numeric_dtype(column.dtype) else None
+
+
+def _seconds(column: pd.Series) -> np.ndarray:
+    """Times and durations as seconds, NaN where they are missing."""
+    if isinstance(column.dtype, pd.ArrowDtype):
+        unit = column.dtype.pyarrow_dtype.unit
+        ticks = pa.chunked_array(pa.array(column)).cast(pa.int64()).fill_null(0).to_numpy()
+    else:
+        unit, ticks = column.array.unit, column.array.asi8
+    return np.where(column.isna(), np.nan, ticks / _PER_SECOND[unit])

@@ -98,7 +98,7 @@ class Jitter(ClassSampler):
         drawn = rng.choice(members, n)
 
         def noisy(column: pd.Series) -> pd.Series:
-            if not _is_number(column):
+            if not _is_number(column) or column.isna().all():
                 return column.iloc[drawn]
             values = _floats(column)
             spread = _deviation(values[members])
@@ -222,7 +222,8 @@ def _floats(column: pd.Series) -> np.ndarray:
 
 def _deviation(values: np.ndarray) -> float:
     known = values[np.isfinite(values)]
-    return float(known.std()) if len(known) else 0.0
+    size = np.abs(known).max(initial=0.0) or 1.0  # so that no square overflows
+    return float((known / size).std() * size) if len(known) else 0.0
 
 
 def _like(values: np.ndarray, column: pd.Series) -> pd.Series:

@@ -75,5 +75,7 @@ def _held(pool: Pool | None, label: Any) -> int:
 
 def _first(labels: pd.Series, wanted: Mapping[Any, int]) -> np.ndarray:
     """A mask of the first `wanted[label]` records of each label."""
-    rank = labels.groupby(labels, observed=True).cumcount().to_numpy()
-    return rank < labels.map(dict(wanted)).to_numpy(dtype=np.int64)
+    first = np.zeros(len(labels), bool)
+    for label, n in wanted.items():
+        first[np.flatnonzero((labels == label).to_numpy(bool))[:n]] = True
+    return first
