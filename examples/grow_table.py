@@ -18,6 +18,7 @@ found = compare(
     RandomForestClassifier(50),
     table.drop(columns="benign"),
     table["benign"],
+    cv=4,
     random_state=0,
 )
 print(found.to_markdown())

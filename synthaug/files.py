@@ -41,14 +41,13 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     ['a.txt']
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp-{secrets.token_hex(8)}")
+    temporary = _beside(path)
     try:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
-    except OSError as error:
-        raise StorageError(f"{path} could not be written ({error}): make room, or choose another folder.") from error
+        with _telling(path):
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
+            _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -57,8 +56,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """Lend an empty temporary folder beside `path`; when the block ends well, sync its files and rename it to `path`.
 
+    No system replaces a folder in one step: a process killed just then may leave nothing at `path`, and the old and the
+    new folder, both whole, beside it under names that begin with a dot.
+
     Raises:
         FileExistsSynthaugError: `path` exists and `overwrite` is False.
+        StorageError: the disk is full, or the folder around `path` may not be written to.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as home:
@@ -70,23 +73,38 @@ def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     path = Path(path)
     if path.exists() and not overwrite:
         raise FileExistsSynthaugError(f"{path} exists: choose another folder, or allow it to be overwritten.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp-{secrets.token_hex(8)}")
-    temporary.mkdir()
+    temporary, old = _beside(path), _beside(path)
     try:
-        yield temporary
-        for file in temporary.iterdir():
-            _sync(file)
-        if path.exists():
-            old = path.with_name(f".{path.name}.tmp-{secrets.token_hex(8)}")
-            path.replace(old)
+        with _telling(path):
+            temporary.mkdir(parents=True)
+            yield temporary
+            for file in [*temporary.iterdir(), temporary]:
+                _sync(file)
+            if path.exists():
+                path.replace(old)
             temporary.replace(path)
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
-        else:
-            temporary.replace(path)
-        _sync(path.parent)
+            _sync(path.parent)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if old.exists() and not path.exists():
+            old.replace(path)  # the new one could not take its place
+        for left in (temporary, old):
+            left.unlink() if left.is_file() else shutil.rmtree(left, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A temporary name in the same folder."""
+    return path.with_name(f".{path.name}.tmp-{secrets.token_hex(8)}")
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """An error of the file system as one of ours, with the remedy."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(f"{path} could not be written ({error}): make room, or choose another folder.") from error
 
 
 def _sync(path: Path) -> None:

@@ -17,7 +17,7 @@ import synthaug
 from synthaug import shards
 from synthaug.errors import DataError, FileExistsSynthaugError, ParameterError, StorageError, raise_problems
 from synthaug.labels import check_labels
-from synthaug.schema import PLAIN, Schema, plain
+from synthaug.schema import Schema, is_storable, plain
 
 __all__ = ["Pool", "Source"]
 
@@ -38,6 +38,9 @@ class Source:
         seed: What its sampling was seeded with.
         details: Anything else worth keeping, as plain JSON.
 
+    Raises:
+        ParameterError: a name, fingerprint or seed of another type; details that JSON cannot write.
+
     >>> Source("vae", "", 0) == Source("vae", "", 0)
     True
     """
@@ -48,6 +51,12 @@ class Source:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "seed", plain(self.seed))
+        if [type(value) for value in (self.name, self.fingerprint, self.seed)] != [str, str, int]:
+            raise ParameterError(
+                f"Expected a string, a string and an int for `name`, `fingerprint` and `seed`, got {self.name!r}, "
+                f"{self.fingerprint!r} and {self.seed!r}."
+            )
         try:
             object.__setattr__(self, "details", json.loads(json.dumps(dict(self.details), allow_nan=False)))
         except (TypeError, ValueError) as error:
@@ -92,6 +101,9 @@ class Pool:
         lengths: dict[str, Any] = {"labels": self.labels, "origin": self.origin}
         lengths |= {f"scores[{name!r}]": score for name, score in self.scores.items()}
         problems = [
+            f"Expected a string for the name of a score, got {name!r}." for name in self.scores if type(name) is not str
+        ]
+        problems += [
             f"Expected {n} entries in `{name}`, one a record, got {len(values)}."
             for name, values in lengths.items()
             if len(values) != n
@@ -306,7 +318,7 @@ def _tables(pool: Pool, like: pa.Schema | None = None) -> Iterator[pa.Table]:
         for name in schema.columns
         if name in (_LABEL, _ORIGIN) or name.startswith(_SCORE)
     ]
-    if not isinstance(plain(pool.labels.name), PLAIN):
+    if not is_storable(plain(pool.labels.name)):
         problems.append(f"The labels are called {pool.labels.name!r}: rename them to a string.")
     raise_problems(problems)
     labels = pool.labels.to_frame(_LABEL)
@@ -347,9 +359,6 @@ def _check_meta(meta: Mapping[str, Any], rows: int) -> None:
     for label, n in meta["counts"]:
         if type(n) is not int or not isinstance(label, bool | int | float | str):
             raise ValueError(f"it counts {n!r} of {label!r}")
-    for source in meta["sources"]:
-        if [type(source[name]) for name in ("name", "fingerprint", "seed", "details")] != [str, str, int, dict]:
-            raise ValueError(f"it has the source {source!r}")
     if not all(isinstance(name, str) for name in meta["scores"]):
         raise ValueError(f"it has the scores {meta['scores']!r}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,9 @@ import pyarrow as pa
 
 from synthaug.errors import DataError, StorageError, raise_problems
 
-__all__ = ["PLAIN", "Schema", "dtype_from_plain", "dtype_to_plain", "is_whole", "plain"]
+__all__ = ["PLAIN", "Schema", "dtype_from_plain", "dtype_to_plain", "is_storable", "is_whole", "plain"]
 
-_NAN, _NA = {b"missing": b"NaN"}, {b"missing": b"NA"}
+_MISSING = {str(value).encode(): value for value in (np.nan, pd.NA, pd.NaT)}  # any other is None
 _JSON = {b"written as": b"JSON"}
 PLAIN = (str, int, float, bool, type(None))
 """What a column may be called: what JSON can write."""
@@ -41,6 +42,17 @@ def is_whole(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_storable(value: Any) -> bool:
+    r"""Whether a name or level can be stored: a plain value, no number that is not finite, no broken text.
+
+    >>> is_storable(0.5), is_storable(float("nan")), is_storable("\ud83d"), is_storable(("a", "b"))
+    (True, False, False, False)
+    """
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return is_whole(value) if isinstance(value, str) else isinstance(value, PLAIN)
 
 
 @dataclass(frozen=True)
@@ -70,16 +82,20 @@ class Schema:
     def of(cls, frame: pd.DataFrame) -> Schema:
         """The schema of `frame`; a `DataError` lists every column that cannot be stored."""
         schema = cls(
-            tuple(map(plain, frame.columns)), tuple(frame.dtypes), str(frame.columns.dtype), frame.columns.name
+            tuple(map(plain, frame.columns)), tuple(frame.dtypes), str(frame.columns.dtype), plain(frame.columns.name)
         )
         raise_problems(schema._problems())
         return schema
 
     def _problems(self) -> list[str]:
         problems, seen = [], set()
+        if not is_storable(self.names_name):
+            problems.append(f"The index of columns is called {self.names_name!r}: rename it to a string.")
         for name, dtype in zip(self.names, self.dtypes, strict=True):
             if not isinstance(name, PLAIN):
                 problems.append(f"Column name {name!r} is a {type(name).__name__}: rename it to a string.")
+            elif not is_storable(name):
+                problems.append(f"Column name {name!r} cannot be stored: rename it to a string.")
             elif name in seen:
                 problems.append(f"Two columns are called {name!r}: rename one.")
             elif not _storable(dtype):
@@ -205,9 +221,9 @@ def _storable(dtype: Any) -> bool:
 
 
 def _plain_levels(levels: pd.Index) -> bool:
-    if isinstance(levels.dtype, np.dtype) and levels.dtype.kind == "O":
-        return all(isinstance(plain(level), PLAIN) for level in levels)
-    return isinstance(levels.dtype, pd.StringDtype | pd.DatetimeTZDtype) or getattr(levels.dtype, "kind", "") in "biufM"
+    if _is_object(levels.dtype) or isinstance(levels.dtype, pd.StringDtype) or levels.dtype.kind == "f":
+        return all(is_storable(plain(level)) for level in levels)
+    return isinstance(levels.dtype, pd.DatetimeTZDtype) or levels.dtype.kind in "biuM"
 
 
 def _is_object(dtype: Any) -> bool:
@@ -236,13 +252,15 @@ def _object_problem(column: pd.Series) -> str | None:
     present = column[column.notna()]
     kinds = _kinds(present)
     if kinds <= set(PLAIN):
-        return None
+        broken = next((value for value in present if isinstance(value, str) and not is_whole(value)), None)
+        what = f"Column {column.name!r} holds {broken!r} with half a surrogate pair: correct how the text was read."
+        return None if broken is None else what
     try:
-        pa.Array.from_pandas(present)
+        array = pa.Array.from_pandas(present)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         pass
     else:
-        if len(kinds) == 1:
+        if len(kinds) == 1 and not pa.types.is_nested(array.type):
             return None
     return (
         f"Column {column.name!r} holds {', '.join(sorted(kind.__name__ for kind in kinds))}, which Parquet cannot hold "
@@ -258,7 +276,7 @@ def _objects(column: pd.Series, as_json: bool) -> tuple[pd.Series, dict[bytes, b
     """
     missing = column.isna()
     first = column[missing].iloc[0] if missing.any() else None
-    notes = dict(_NAN if isinstance(first, float) else _NA if first is pd.NA else {})
+    notes = {b"missing": str(first).encode()}
     present = column[~missing]
     kinds = _kinds(present)
     if as_json or len(kinds) > 1 or (kinds == {int} and not -(2**63) <= min(present) <= max(present) < 2**63):
@@ -300,7 +318,7 @@ def _restore(column: pa.ChunkedArray, field: pa.Field, dtype: Any) -> Any:
         return column.to_pandas().astype(dtype)
     if _is_object(dtype):
         read = json.loads if _has(field, _JSON) else lambda value: value
-        missing = np.nan if _has(field, _NAN) else pd.NA if _has(field, _NA) else None
+        missing = _MISSING.get((field.metadata or {}).get(b"missing", b""))
         return pd.Series([missing if value is None else read(value) for value in column.to_pylist()], dtype=object)
     if hasattr(dtype, "__from_arrow__"):
         return dtype.__from_arrow__(column)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin, clone
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.neighbors import NearestNeighbors
 
@@ -22,7 +23,7 @@ from synthaug.labels import Labels, check_labels
 from synthaug.pool import Pool
 from synthaug.rng import RandomState, as_seed, derive, numpy_rng
 
-__all__ = ["Agreement", "Criterion", "Distance", "Rows", "Selection", "select"]
+__all__ = ["Agreement", "Criterion", "Distance", "Rows", "Selection", "check_criteria", "select"]
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,10 @@ def select(
         random_state: For criteria that draw lots.
 
     Raises:
-        DataError: real records without labels; labels of the pool that no real record has; features not finite.
+        DataError: real records without labels; labels of the pool that no real record has; other columns than those of
+            the pool; features not finite.
         DataTypeError: records that are no DataFrame, and no `features`.
-        ParameterError: two criteria that fill the same score.
+        ParameterError: criteria that are none, or two that fill the same score.
 
     >>> from synthaug.pool import Source
     >>> rng = np.random.default_rng(0)
@@ -95,10 +97,11 @@ def select(
     >>> found.rejected.to_dict("records")[0]
     {'criterion': 'Distance', 'reason': 'memorised', 'label': 'x', 'rejected': 10, 'of': 10}
     """
+    check_criteria(criteria)
     if not len(pool) or not criteria:
         return Selection(pool, _count([], pool.labels))
     coding = Labels.of(real_labels, real)
-    features = features or _default_features(real)
+    features = features or _default_features(real, pool.records)
     real_rows = Rows(_checked(features(real), "real"), coding.encode(check_labels(real_labels)))
     pool_rows = Rows(_checked(features(pool.records), "synthetic"), coding.encode(pool.labels))
     seed = as_seed(random_state)
@@ -109,16 +112,34 @@ def select(
         _refuse_twice(scores, found)
         scores |= found
         reasons += [(type(criterion).__name__, reason, mask) for reason, mask in criterion.reasons(found).items()]
-    rejected = np.any([mask for _, _, mask in reasons], axis=0)
+    rejected = np.any([np.zeros(len(pool), bool), *(mask for _, _, mask in reasons)], axis=0)
     scored = replace(pool, scores={**pool.scores, **scores})
     return Selection(scored.keep(~rejected), _count(reasons, pool.labels))
 
 
-def _default_features(real: Any) -> Features:
+def check_criteria(criteria: Any) -> None:
+    """Raise a `ParameterError` unless this is a sequence of criteria.
+
+    >>> check_criteria(Distance())
+    Traceback (most recent call last):
+    ...
+    synthaug.errors.ParameterError: Expected `criteria` to be a list such as `[Agreement(), Distance()]`, got Distance(memorised=0.05, far=1.5).
+    """  # noqa: E501
+    several = isinstance(criteria, Sequence) and not isinstance(criteria, str)
+    if not several or any(isinstance(one, type) or not hasattr(one, "score") for one in criteria):
+        raise ParameterError(f"Expected `criteria` to be a list such as `[Agreement(), Distance()]`, got {criteria!r}.")
+
+
+def _default_features(real: Any, synthetic: pd.DataFrame) -> Features:
     if not isinstance(real, pd.DataFrame):
         raise DataTypeError(
             f"Expected a DataFrame, or `features` for records of type {type(real).__name__}: "
             "pass a fitted codec's, `features=codec.features`."
+        )
+    if list(real.columns) != list(synthetic.columns):
+        raise DataError(
+            f"Expected real records with the columns of the pool in their order, {list(synthetic.columns)}, got "
+            f"{list(real.columns)}: pass `real[list(pool.records.columns)]`."
         )
     return table_features(real)
 
@@ -203,8 +224,10 @@ class Agreement:
         folds = _stratified(real.y, self.folds, numpy_rng(seed, "folds"))
         own_real, own_pool = np.empty(len(real.y)), np.zeros(len(pool.y))
         for fold in np.unique(folds):
-            model = self._model(derive(seed, "model", int(fold)))
-            model.fit(real.x[folds != fold], real.y[folds != fold])
+            seen = real.y[folds != fold]
+            several = len(np.unique(seen)) > 1  # not so where the only record of one of two labels is left out
+            model = self._model(derive(seed, "model", int(fold))) if several else DummyClassifier()
+            model.fit(real.x[folds != fold], seen)
             own_real[folds == fold] = _own_probability(model, real.x[folds == fold], real.y[folds == fold])
             own_pool += _own_probability(model, pool.x, pool.y) / len(np.unique(folds))
         guess = 1 / (counts > 0).sum()
@@ -322,6 +345,6 @@ def _stratified(y: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarr
 
 def _own_probability(model: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """`(n,)`: the probability that `model` gives each row's own label; 0 for a label that it has not seen."""
-    probabilities = np.zeros((len(x), y.max() + 1 + model.classes_.max()))
+    probabilities = np.zeros((len(x), max(y.max(), model.classes_.max()) + 1))
     probabilities[:, model.classes_] = model.predict_proba(x)
     return probabilities[np.arange(len(x)), y]

@@ -91,8 +91,11 @@ def changing(folder: Path) -> Iterator[Manifest | None]:
     """Lock `folder` (made if need be), clear away what killed writers left, and lend its manifest, None if it has none.
 
     Raises:
-        FileExistsSynthaugError: `folder` holds files that are not a pool's, or a pool's files whose manifest is lost.
+        FileExistsSynthaugError: `folder` is a file, or holds files that are not a pool's, or a pool's files whose
+            manifest is lost.
     """
+    if folder.is_file():
+        raise FileExistsSynthaugError(f"{folder} is a file: choose a folder.")
     folder.mkdir(parents=True, exist_ok=True)
     alien = sorted(path.name for path in folder.iterdir() if not _is_ours(path.name))
     if alien:
@@ -170,14 +173,18 @@ def read_schema(folder: Path, shard: Shard) -> pa.Schema:
 def _read_within(path: Path, rows: int, max_bytes: int) -> pa.Table:
     """All of a file, read in batches and given up as soon as it takes more than `max_bytes`: a bomb stays small.
 
-    Texts are read as dictionaries, as they are stored, since a long one repeated takes next to nothing on disk.
+    Texts are read as dictionaries, as they are stored, since a long one repeated takes next to nothing on disk. Lists
+    and structs, in which it could hide, are refused: no pool has them.
     """
     with pq.ParquetFile(path) as file:
         meta, schema = file.metadata, file.schema_arrow
     if meta.num_rows != rows:
         raise StorageError(f"{path} has {meta.num_rows} rows where {rows} were written: make the pool again.")
     stored = sum(meta.row_group(group).total_byte_size for group in range(meta.num_row_groups))
-    width = sum(kind.bit_width if pa.types.is_primitive(kind) else 1 for kind in schema.types)
+    strange = [field for field in schema if _is_strange(field.type)]
+    if strange:
+        raise StorageError(f"{path} holds {strange[0].type} in column {strange[0].name!r}, as no pool does.")
+    width = sum(map(_bits, schema.types))
     _check_memory(path, max(stored, rows * width // 8), max_bytes)
     texts = [field.name for field in schema if _is_text(field.type)]
     batches, taken = [], 0
@@ -189,9 +196,19 @@ def _read_within(path: Path, rows: int, max_bytes: int) -> pa.Table:
         return pa.Table.from_batches(batches, file.schema_arrow).cast(schema)
 
 
+def _bits(kind: pa.DataType) -> int:
+    """What a value of this type takes at least."""
+    return kind.bit_width if pa.types.is_primitive(kind) or pa.types.is_fixed_size_binary(kind) else 1
+
+
+def _is_strange(kind: pa.DataType) -> bool:
+    """Whether pandas makes no column of this type: lists, structs, and types that others have added to Arrow."""
+    added = isinstance(kind, pa.BaseExtensionType) and not kind.extension_name.startswith("pandas.")
+    return added or pa.types.is_nested(kind)
+
+
 def _is_text(kind: pa.DataType) -> bool:
-    types = pa.types
-    return types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind) or types.is_large_binary(kind)
+    return str(kind) in ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
 
 
 def _size(array: pa.Array) -> int:

@@ -132,8 +132,12 @@ class Synthesizer(BaseEstimator):
     def _check_arguments(self) -> None:
         for name in ("max_steps", "batch_size"):
             value = getattr(self, name)
-            if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            if value != "auto" and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1):
                 raise ParameterError(f'Expected `{name}` to be "auto" or an int of at least 1, got {value!r}.')
+        if not isinstance(self.codec, Codec | None):
+            raise ParameterError(
+                f"Expected `codec` to be a Codec or None, got {self.codec!r}: a generator goes in as `generator=`."
+            )
         if not callable(self.generator):
             raise ParameterError(
                 "Expected `generator` to be a GeneratorModule class or a functools.partial of one, "

@@ -559,7 +559,7 @@ def nothing_but_identifiers():
 
 @table()
 def many_columns():
-    return pd.DataFrame(np.random.default_rng(0).normal(size=(30, 500))).assign(y=["u", "v"] * 15)
+    return pd.DataFrame(np.random.default_rng(0).normal(size=(30, 200))).assign(y=["u", "v"] * 15)
 
 
 @table()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from synthaug.errors import StorageError
-from synthaug.files import atomic_write, check_file, is_own, locked, read_json, sha256, sweep, write_json
+from synthaug.errors import FileExistsSynthaugError, StorageError
+from synthaug.files import atomic_folder, atomic_write, check_file, is_own, locked, read_json, sha256, sweep, write_json
 
 
 def names(folder):
@@ -44,6 +44,29 @@ def test_a_full_disk_is_told_with_the_remedy(tmp_path):
         with atomic_write(tmp_path / "a.txt"):
             raise OSError(errno.ENOSPC, "No space left on device")
     assert names(tmp_path) == []
+
+
+def test_an_error_leaves_the_old_folder_and_no_other(tmp_path, monkeypatch):
+    with atomic_folder(tmp_path / "model") as temporary:
+        (temporary / "a.txt").write_text("old")
+    with pytest.raises(FileExistsSynthaugError, match="model exists"), atomic_folder(tmp_path / "model"):
+        pass
+    with pytest.raises(StorageError, match=r"model could not be written \(.*No space left.*\): make room"):  # noqa: SIM117
+        with atomic_folder(tmp_path / "model", overwrite=True):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    replace, targets = Path.replace, []
+
+    def second_fails(self, target):
+        targets.append(target)
+        if len(targets) == 2:
+            raise OSError(errno.EBUSY, "Busy")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", second_fails)
+    with pytest.raises(StorageError, match="Busy"), atomic_folder(tmp_path / "model", overwrite=True) as temporary:
+        (temporary / "a.txt").write_text("new")
+    assert (tmp_path / "model" / "a.txt").read_text() == "old"
+    assert names(tmp_path) == ["model"]
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write anywhere")

@@ -17,7 +17,7 @@ from synthaug.pool import Pool
 from synthaug.synthesizer import CHUNK, Synthesizer
 
 KILLS = [3, pytest.param(50, marks=pytest.mark.long)]
-STEPS = 400
+STEPS = 300
 PARTS = 6
 
 processes = multiprocessing.get_context("forkserver")  # starts children fast, with torch loaded and without threads

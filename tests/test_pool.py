@@ -378,6 +378,54 @@ def test_every_truncation_and_bit_flip_is_refused(tmp_path, verify):
     assert_same(Pool.load(tmp_path / "pool"), pool)
 
 
+def test_a_file_is_no_folder_for_a_pool(tmp_path):
+    (tmp_path / "thesis.docx").touch()
+    with pytest.raises(FileExistsSynthaugError, match=r"thesis\.docx is a file: choose a folder"):
+        make().save(tmp_path / "thesis.docx", overwrite=True)
+
+
+LONE = "\ud83d"  # half a surrogate pair
+UNSTORABLE = {
+    "Column name nan cannot be stored: rename it to a string.": pd.DataFrame({float("nan"): [1]}),
+    "Column name inf cannot be stored: rename it to a string.": pd.DataFrame({np.inf: [1]}),
+    f"Column name {LONE!r} cannot be stored: rename it to a string.": pd.DataFrame(
+        [[1]], columns=pd.Index([LONE], dtype=object)
+    ),
+    "The index of columns is called ('a', 'b'): rename it to a string.": pd.DataFrame(
+        [[1]], columns=pd.Index(["x"], name=("a", "b"))
+    ),
+    "Column 'x' has dtype category, which Parquet cannot hold: name its levels by strings, "
+    "`column.cat.rename_categories(str)`.": pd.DataFrame({"x": pd.Categorical([np.inf])}),
+    f"Column 'x' holds {LONE!r} with half a surrogate pair: correct how the text was read.": pd.DataFrame(
+        {"x": pd.Series([LONE], dtype=object)}
+    ),
+    "Column 'x' holds list, which Parquet cannot hold in one column: use one plain type, for example "
+    "`column.astype(str)`.": pd.DataFrame({"x": [["a"]]}),
+}
+
+
+@pytest.mark.parametrize("message", UNSTORABLE)
+def test_what_could_not_be_read_back_is_refused_by_name(message, tmp_path):
+    with pytest.raises(DataError) as raised:
+        Pool.of(UNSTORABLE[message], ["a"], Source("s", "", 0)).save(tmp_path / "pool")
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT], ids=str)
+def test_missing_values_of_object_columns_come_back_as_they_were(missing, tmp_path):
+    records = pd.DataFrame({"x": pd.Series([missing, "a"], dtype=object)})
+    Pool.of(records, ["a", "b"], Source("s", "", 0)).save(tmp_path / "pool")
+    assert Pool.load(tmp_path / "pool").records["x"].tolist()[0] is missing
+
+
+@pytest.mark.parametrize("wrong", [{"name": None}, {"fingerprint": b""}, {"seed": 0.5}, {"seed": True}])
+def test_a_source_that_could_not_be_read_back_is_refused(wrong):
+    arguments = {"name": "s", "fingerprint": "", "seed": 0, **wrong}
+    with pytest.raises(ParameterError, match="Expected a string, a string and an int for `name`"):
+        Source(**arguments)
+    assert Source("s", "", np.int64(3)) == Source("s", "", 3)
+
+
 def test_page_checksums_are_written(tmp_path):
     """An altered page is refused even when nobody compares the SHA-256."""
     pool = make(4000)
@@ -533,6 +581,19 @@ def test_a_bomb_of_one_long_text_is_refused_before_it_opens(tmp_path):
         Pool.load(tmp_path)
     assert path.stat().st_size < 10_000
     assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.string()), pa.struct({"b": pa.string()})], ids=str)
+def test_columns_in_which_a_bomb_could_hide_are_refused_unread(kind, tmp_path):
+    """A list may hold a text a million times: no pool has one, so none is opened."""
+    make(1).save(tmp_path)
+    path, manifest = shard_of(tmp_path), json.loads((tmp_path / MANIFEST).read_text())
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(3, "town", pa.nulls(1, kind)), path)
+    manifest["shards"][0] |= {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(StorageError, match=r"holds (list|struct)<.*> in column 'town', as no pool does"):
+        Pool.load(tmp_path)
 
 
 # Crashes and company

@@ -120,6 +120,9 @@ def test_classes_of_one_and_single_classes_are_left_alone():
     assert np.isnan(one.pool.scores["agreement"]).all()
     tiny = select(Pool.of(records, ["1"] * 20, SOURCE), real[:1], ["1"], BOTH, random_state=0)
     assert len(tiny.pool) == 20
+    needs_two = Agreement(estimator=LogisticRegression())
+    two = select(Pool.of(records, ["lone"] * 20, SOURCE), real[:9], labels[:9].mask(labels != "lone", "1"), [needs_two])
+    assert len(two.pool) == 20
 
 
 def test_scores_and_counts_tell_what_was_rejected():
@@ -170,6 +173,19 @@ def test_no_records_or_criteria_reject_nothing():
     assert (len(found.pool), len(found.rejected)) == (20, 0)
 
 
+def test_a_criterion_may_judge_without_rejecting():
+    class Watcher:
+        def score(self, real, pool, seed):
+            return {"watched": np.ones(len(pool.y))}
+
+        def reasons(self, scores):
+            return {}
+
+    real, labels = continuous(20, 0)
+    found = select(Pool.of(real, labels, SOURCE), real, labels, [Watcher()])
+    assert found.pool.scores["watched"].tolist() == [1.0] * 20
+
+
 def test_mistakes_are_named():
     real, labels = continuous(20, 0)
     pool = Pool.of(real, labels, SOURCE)
@@ -181,6 +197,10 @@ def test_mistakes_are_named():
         select(pool, real.to_numpy(), labels, BOTH)
     with pytest.raises(DataError, match="for the real records, got 20 not finite: mend"):
         select(pool, real, labels, BOTH, features=lambda records: np.full((len(records), 1), np.nan))
+    with pytest.raises(ParameterError, match="Expected `criteria` to be a list such as"):
+        select(pool, real, labels, [Distance])
+    with pytest.raises(DataError, match=r"the columns of the pool in their order, .*: pass `real\[list"):
+        select(pool, real[real.columns[::-1]], labels, BOTH)
     with pytest.raises(ParameterError, match="Expected `folds` of at least 2, got 1"):
         Agreement(folds=1)
     with pytest.raises(ParameterError, match="with `predict_proba`"):

@@ -15,11 +15,14 @@ from typer.testing import CliRunner
 
 from synthaug.cli import _read, app
 from synthaug.errors import DataError, DataTypeError, SynthaugError, SynthaugWarning
+from synthaug.evaluate.baselines import Duplicate, Jitter, Smote
 from synthaug.evaluate.comparison import compare
+from synthaug.features import table_features
 from synthaug.generators.vae import ConditionalVAE
 from synthaug.mix.frame import augment
 from synthaug.mix.resample import SynthResampler
 from synthaug.pool import Pool
+from synthaug.selection import Agreement
 from synthaug.synthesizer import Synthesizer
 
 QUICK = Synthesizer(generator=partial(ConditionalVAE, width=16), max_steps=2, random_state=0)
@@ -250,3 +253,60 @@ def test_a_target_of_any_name_stays_where_it_is(name):
     grown = augment(df, name, amount=2, synthesizer=QUICK, random_state=0)
     assert list(grown.columns) == ["a", name, "b"]
     assert grown.iloc[12:, 1].tolist() == ["u", "v"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"target": ["y"]}, r"name of one column, got \['y'\]"),
+        ({"target": "z"}, "no column 'z' to be the target: there are 'a', 'b', 'y'"),
+        ({"flag": 3}, "`flag` to be a string or None, got 3"),
+        ({"flag": "y"}, "column 'y' already"),
+        ({"synthesizer": "vae"}, "`synthesizer` to be a Synthesizer or None, got 'vae'"),
+        ({"synthesizer": Synthesizer(ConditionalVAE)}, "`codec` to be a Codec or None.*`generator=`"),
+        ({"criteria": Agreement()}, "`criteria` to be a list"),
+        ({"criteria": [Agreement]}, "`criteria` to be a list"),
+        ({"criteria": "agreement"}, "`criteria` to be a list"),
+        ({"amount": "7"}, "Expected `amount`.*got '7'"),
+        ({"amount": {"z": 1}}, "Unknown label 'z' in `amount`: known are 'u', 'v'"),
+        ({"random_state": -1}, "`random_state`.*got -1"),
+    ],
+)
+def test_arguments_that_are_none(arguments, message):
+    X, y = table()
+    with pytest.raises(SynthaugError, match=message):
+        augment(X.assign(y=y), **{"target": "y", "amount": 2, "synthesizer": QUICK, **arguments})
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, strange in STRANGE.items() if strange.expected == WORKS and name not in SLOW]
+)
+def test_distances_between_strange_records_are_finite(name):
+    X, _ = apart(STRANGE[name].make())
+    features = table_features(X)(X)
+    assert len(features) == len(X)
+    assert np.isfinite(features).all()
+
+
+def test_a_strange_target_can_be_selected_from():
+    df = STRANGE["half_precision_target"].make()
+    check_grown(df, augment(df, "y", amount=ADDED, synthesizer=QUICK, criteria=[Keeps()], random_state=0))
+
+
+class Keeps:
+    """A criterion that every record passes."""
+
+    def score(self, real, pool, seed):
+        return {"zero": np.zeros(len(pool.y))}
+
+    def reasons(self, scores):
+        return {"none": scores["zero"] > 0}
+
+
+@pytest.mark.parametrize("arm", [Duplicate, Jitter, Smote])
+@pytest.mark.parametrize("name", ["all_missing_of_every_type", "one_outlier", "nullable", "sparse", "dates_with_zones"])
+def test_baselines_bear_strange_tables(name, arm):
+    X, y = apart(STRANGE[name].make())
+    grown, _ = arm(amount=ADDED, random_state=0).fit_resample(X, y)
+    assert grown.dtypes.tolist() == X.dtypes.tolist()
+    assert len(grown) == len(X) + ADDED

@@ -27,7 +27,7 @@ from synthaug.errors import (
     StorageError,
     SynthaugWarning,
 )
-from synthaug.testing import check_codec_legal, check_codec_round_trip
+from synthaug.testing.codecs import check_codec_legal, check_codec_round_trip
 
 quick = settings(max_examples=60, deadline=None)
 integers = st.sampled_from([f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)])

@@ -9,8 +9,9 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from synthaug.codecs.dtypes import ColumnType, plain
+from synthaug.codecs.dtypes import ColumnType
 from synthaug.errors import DataError, DataTypeError
+from synthaug.schema import plain
 from synthaug.spec import Field
 
 __all__ = ["Column", "check_finite", "check_values"]

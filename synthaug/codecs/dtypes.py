@@ -13,8 +13,9 @@ import pyarrow as pa
 from pandas.api.extensions import take
 
 from synthaug.errors import DataTypeError, StorageError
+from synthaug.schema import plain
 
-__all__ = ["ColumnType", "plain"]
+__all__ = ["ColumnType"]
 
 _MARKERS = {"None": None, "nan": np.nan, "NA": pd.NA, "NaT": pd.NaT}
 # The only dtype names that a stored state may ask for.
@@ -26,15 +27,6 @@ _NAME = re.compile(
 )
 _OBJECT = np.dtype(object)
 _SCALARS = (str, bool, int, float)
-
-
-def plain(value: Any) -> Any:
-    """The Python scalar of a numpy scalar; anything else as it is.
-
-    >>> plain(np.int64(3))
-    3
-    """
-    return value.item() if isinstance(value, np.generic) else value
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from synthaug.codecs.columns import Column
-from synthaug.codecs.dtypes import plain
 from synthaug.errors import DataError, DataTypeError, raise_problems
+from synthaug.schema import plain
 
 __all__ = ["check_frame", "check_names", "dense_values", "listed", "names_from_dict", "names_to_dict"]
 

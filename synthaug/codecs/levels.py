@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from synthaug.codecs.columns import Column, check_values
-from synthaug.codecs.dtypes import ColumnType, plain
+from synthaug.codecs.dtypes import ColumnType
 from synthaug.errors import DataError
-from synthaug.schema import is_whole
+from synthaug.schema import is_whole, plain
 from synthaug.spec import Field
 
 __all__ = ["LevelColumn"]

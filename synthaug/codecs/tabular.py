@@ -12,10 +12,9 @@ import pyarrow as pa
 import torch
 from sklearn.base import BaseEstimator
 
-from synthaug.codecs.arrow import column_from_arrow, column_to_arrow
 from synthaug.codecs.base import Codec
 from synthaug.codecs.columns import Column
-from synthaug.codecs.dtypes import ColumnType, plain
+from synthaug.codecs.dtypes import ColumnType
 from synthaug.codecs.frames import check_frame, check_names, dense_values, listed, names_from_dict, names_to_dict
 from synthaug.codecs.levels import LevelColumn
 from synthaug.codecs.numbers import NumberColumn
@@ -28,6 +27,7 @@ from synthaug.errors import (
     SynthaugWarning,
     raise_problems,
 )
+from synthaug.schema import Schema, plain
 from synthaug.spec import Field, Spec
 
 __all__ = ["TableCodec"]
@@ -182,21 +182,15 @@ class TableCodec(BaseEstimator, Codec):
     def to_arrow(self, records: pd.DataFrame) -> pa.Table:
         """Records as a table with the names of the columns as strings. Raises what `validate` raises."""
         self.validate(records)
-        arrays = [column_to_arrow(column, dense_values(column, records[column.name])) for column in self.columns_]
-        return pa.Table.from_arrays(arrays, names=self._arrow_names())
+        return Schema.of(records).to_table(records)
 
     def from_arrow(self, table: pa.Table) -> pd.DataFrame:
         """The inverse of `to_arrow`; a `StorageError` if the table is none of this codec."""
         self._check_fitted()
-        if table.column_names != self._arrow_names():
-            raise StorageError(f"Expected the columns {self._arrow_names()}, got {table.column_names}.")
-        try:
-            arrays = [
-                column_from_arrow(column, array) for column, array in zip(self.columns_, table.columns, strict=True)
-            ]
-        except (pa.ArrowException, KeyError, ValueError) as cause:
-            raise StorageError(f"The table does not hold records of this codec ({cause}).") from cause
-        return self._frame(arrays, table.num_rows)
+        schema = Schema.of(self.decode(torch.zeros((0, self.spec.width))))
+        if table.column_names != list(schema.columns):
+            raise StorageError(f"Expected the columns {list(schema.columns)}, got {table.column_names}.")
+        return schema.to_frame(table)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole fitted state as plain values, fit for JSON: of the records, only levels and ranges."""
@@ -232,10 +226,6 @@ class TableCodec(BaseEstimator, Codec):
         frame = pd.DataFrame(dict(enumerate(arrays)), index=pd.RangeIndex(n))
         frame.columns = self._names
         return frame
-
-    def _arrow_names(self) -> list[str]:
-        names = [str(name) for name in self._names]
-        return names if len(set(names)) == len(names) else [f"{i}: {name}" for i, name in enumerate(names)]
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "columns_"):

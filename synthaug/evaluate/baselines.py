@@ -164,7 +164,7 @@ class Smote(ClassSampler):
             sampler = SMOTEN(**settings)
         else:
             sampler = SMOTENC(list(range(len(numbers), len(numbers) + len(levels))), **settings)
-        scale = np.array([values.std() or 1.0 for values in numbers.values()] + [1.0] * len(levels))
+        scale = np.array([_deviation(values) or 1.0 for values in numbers.values()] + [1.0] * len(levels))
         encoded = np.column_stack([*numbers.values(), *levels.values()]) / scale
         made = np.asarray(sampler.fit_resample(encoded, y)[0])[-n:] * scale
         new = dict(zip([*numbers, *(~i for i in levels)], made.T, strict=True))

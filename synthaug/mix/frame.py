@@ -72,6 +72,10 @@ def augment(
 
 def _check(df: Any, target: Any, flag: str | None) -> None:
     check_frame(df)
+    if not pd.api.types.is_hashable(target):
+        raise ParameterError(f"Expected `target` to be the name of one column, got {target!r}.")
+    if not isinstance(flag, str | None):
+        raise ParameterError(f"Expected `flag` to be a string or None, got {flag!r}.")
     if target not in df.columns:
         there = f"there are {listed(list(df.columns))}" if len(df.columns) else "there are none"
         raise DataError(f"There is no column {target!r} to be the target: {there}.")

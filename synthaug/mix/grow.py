@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from synthaug.errors import SamplingError
+from synthaug.errors import ParameterError, SamplingError
 from synthaug.pool import Pool
 from synthaug.rng import derive
 from synthaug.selection import Criterion, select
@@ -40,8 +40,10 @@ def grow(
         seed: Of all randomness.
 
     Raises:
+        ParameterError: a synthesizer or criteria that are none.
         SamplingError: too few records passed the criteria.
     """
+    _check(synthesizer, criteria)
     fitted = Synthesizer() if synthesizer is None else clone(synthesizer)
     if fitted.random_state is None:
         fitted.set_params(random_state=derive(seed, "fit"))
@@ -67,6 +69,14 @@ def grow(
             "rounds: loosen the criteria, ask for fewer records, or give the label more training records."
         )
     return pool, fitted
+
+
+def _check(synthesizer: Any, criteria: Any) -> None:
+    if not isinstance(synthesizer, Synthesizer | None):
+        raise ParameterError(f"Expected `synthesizer` to be a Synthesizer or None, got {synthesizer!r}.")
+    several = isinstance(criteria, Sequence) and not isinstance(criteria, str)
+    if not several or any(isinstance(one, type) or not hasattr(one, "score") for one in criteria):
+        raise ParameterError(f"Expected `criteria` to be a list such as `[Agreement(), Distance()]`, got {criteria!r}.")
 
 
 def _held(pool: Pool | None, label: Any) -> int:
