@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ __all__ = ["RandomState", "as_seed", "derive", "isolated", "numpy_rng", "torch_r
 
 RandomState = int | np.integer | np.random.RandomState | np.random.Generator | None
 _LIMIT = 2**63 - 1
+_GLOBAL = threading.RLock()  # there is one global state: threads that need it take turns
 
 
 def as_seed(random_state: RandomState) -> int:
@@ -93,7 +95,8 @@ def torch_rng(seed: int, *key: int | str) -> torch.Generator:
 def isolated(seed: int) -> Iterator[None]:
     """Seed the global generators of Python, numpy and torch inside the block; put them back after it.
 
-    For code that we do not own and that draws from global state (weight initialisation, Lightning, loaders).
+    For code that we do not own and that draws from global state (weight initialisation, Lightning, loaders). Threads
+    enter one at a time, so that each sees its own draws.
 
     >>> before = np.random.get_state()[1].copy()
     >>> with isolated(0):
@@ -103,9 +106,9 @@ def isolated(seed: int) -> Iterator[None]:
     """
     import torch
 
-    python, numpy = random.getstate(), np.random.get_state()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    with torch.random.fork_rng(devices):
+    with _GLOBAL, torch.random.fork_rng(devices):
+        python, numpy = random.getstate(), np.random.get_state()
         try:
             random.seed(seed)
             np.random.seed(seed % 2**32)

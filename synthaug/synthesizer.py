@@ -12,6 +12,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from sklearn.base import BaseEstimator, clone
 
@@ -26,7 +27,7 @@ from synthaug.errors import (
     StorageError,
     TrainingError,
 )
-from synthaug.files import atomic_folder, read_json, sha256
+from synthaug.files import atomic_folder, check_file, read_json, sha256
 from synthaug.fingerprint import fingerprint
 from synthaug.generators.base import GeneratorModule
 from synthaug.generators.gan import ConditionalGAN
@@ -34,12 +35,14 @@ from synthaug.generators.training import Training
 from synthaug.generators.vae import ConditionalVAE
 from synthaug.labels import Labels
 from synthaug.pool import Pool, Source
-from synthaug.rng import RandomState, as_seed, derive, torch_rng
+from synthaug.rng import RandomState, as_seed, derive, isolated, torch_rng
 
 __all__ = ["Synthesizer"]
 
 FORMAT = 1
 CHUNK = 8_192  # records drawn at once
+MAX_BYTES = 16 * 2**30  # of weights
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, SafetensorError)
 GENERATORS: dict[str, type[GeneratorModule]] = {"ConditionalVAE": ConditionalVAE, "ConditionalGAN": ConditionalGAN}
 CODECS: dict[str, type[Codec]] = {"TableCodec": TableCodec}
 
@@ -187,7 +190,7 @@ class Synthesizer(BaseEstimator):
         return Pool(records, self.labels_.decode(y), np.zeros(len(y), np.int32), (source,))
 
     def _encoded(self, y: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        if not self.per_class:
+        if len(self.generators_) == 1:
             return self.generators_[0].sample(y, rng=rng)
         x = torch.empty((len(y), *self.codec_.spec.shape))
         for code in y.unique().tolist():
@@ -271,12 +274,18 @@ class Synthesizer(BaseEstimator):
         if state.get("kind") != "synthesizer" or state.get("format") != FORMAT:
             raise StorageError(f"{folder} holds no synthesizer of format {FORMAT}: it was written by another version.")
         path = folder / "weights.safetensors"
-        if sha256(path) != state["weights"]["sha256"]:
-            raise StorageError(f"{path} was damaged or altered: its checksum is not the recorded one. Save it again.")
+        check_file(path, MAX_BYTES)
         try:
-            return cls._restore(state, load_file(path), generator)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
-            raise StorageError(f"{folder / 'synthesizer.json'} is malformed: {error}") from error
+            if sha256(path) != state["weights"]["sha256"]:
+                raise StorageError(
+                    f"{path} was damaged or altered: its checksum is not the recorded one. Save it again."
+                )
+            with isolated(0):
+                return cls._restore(state, load_file(path), generator)
+        except _MALFORMED as error:
+            raise StorageError(
+                f"{folder} is malformed ({error!r}): save it again, or restore it from a copy."
+            ) from error
 
     @classmethod
     def _restore(
@@ -292,22 +301,35 @@ class Synthesizer(BaseEstimator):
         self.classes_ = np.array(self.labels_.classes)
         self.class_counts_ = dict(zip(self.labels_.classes, state["class_counts"], strict=True))
         self.seed_, self.fingerprint_ = int(state["seed"]), str(state["fingerprint"])
+        if custom is None:
+            _check_size(state["generator"]["hparams"], weights)
+        spec, n_classes = self.codec_.spec.to_dict(), 1 if self.per_class else len(self.classes_)
         modules = []
         for i in range(len(self.classes_) if self.per_class else 1):
-            module = build(self.codec_.spec.to_dict(), 1 if self.per_class else len(self.classes_))
             prefix = f"{i}."
-            module.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
+            own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+            if custom is None:
+                with torch.device("meta"):  # a sketch, without memory: does the network fit its weights?
+                    build(spec, n_classes).load_state_dict(own, assign=True)
+            module = build(spec, n_classes)
+            module.load_state_dict(own)
             modules.append(module.eval())
         self.generators_ = tuple(modules)
         return self
+
+
+def _check_size(hparams: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
+    """Refuse numbers of layers or units that are greater than the number of weights there are."""
+    most = sum(weight.numel() for weight in weights.values())
+    huge = {name: value for name, value in hparams.items() if isinstance(value, int) and value > most}
+    if huge:
+        raise StorageError(f"The file asks for {huge}, and has {most} weights: it is damaged or was altered.")
 
 
 def _train(
     synthesizer: Synthesizer, x: torch.Tensor, y: torch.Tensor, n_classes: int, index: int, checkpoint: Path | None
 ) -> tuple[GeneratorModule, TrainingError | None]:
     """One network; a fit that went wrong is handed back with its last good weights and the error."""
-    from synthaug.rng import isolated
-
     seed = derive(synthesizer.seed_, "network", index)
     training = Training(synthesizer.max_steps, synthesizer.batch_size, synthesizer.trainer_kwargs or {}, seed)
     with isolated(derive(seed, "weights")):

@@ -152,3 +152,17 @@ def test_unbalanced_batches_follow_the_data():
     x, y = records(100)
     ((_, labels),) = BalancedBatches(x, y, batch_size=10_000, steps=1, seed=0, balance=0)
     assert 0.17 < labels.float().mean() < 0.23
+
+
+def test_training_batches_lie_in_the_vicinity_of_the_records_and_not_on_them():
+    x, y = records()
+    seen = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            seen.append(batch[0][:, :2])
+
+    Training(20, trainer_kwargs={"callbacks": Watch()}).run(fresh(ConditionalVAE), x, y)
+    apart = torch.cdist(torch.cat(seen), x[:, :2]).min(1).values
+    assert (apart > 0).all()
+    assert 0.05 < apart.median() < 0.6

@@ -37,9 +37,9 @@ def corrected_resampled_t(differences: ArrayLike, n_train: ArrayLike, n_test: Ar
         level: The confidence level, in (0, 1).
 
     Returns:
-        The gain. Differences that are all equal have no spread, so the interval is that one value (exactly
-        `[0, 0]` with `p = 1` where nothing changed). Fewer than two differences say nothing: the interval is the
-        whole line and `p` is 1.
+        The gain. Differences that are all equal have no spread, so the interval is that one value (exactly `[0, 0]`
+        with `p = 1` where nothing changed), and `p` is that of the sign test. Fewer than two differences say nothing:
+        the interval is the whole line and `p` is 1.
 
     Raises:
         ParameterError: `level` outside (0, 1).
@@ -62,7 +62,7 @@ def corrected_resampled_t(differences: ArrayLike, n_train: ArrayLike, n_test: Ar
     mean = float(values.mean())
     if np.ptp(values) == 0:
         same = float(values[0])
-        return Gain(same, same, same, float(same == 0))
+        return Gain(same, same, same, 1.0 if same == 0 else 2.0 ** (1 - len(values)))
     overlap = float(np.mean(np.asarray(n_test, float) / np.asarray(n_train, float)))
     error = float(np.sqrt(values.var(ddof=1) * (1 / len(values) + overlap)))
     freedom = len(values) - 1

@@ -121,6 +121,7 @@ class BalancedData(LightningDataModule):
             seed=self.seed,
             rank=rank,
             balance=self.balance,
+            vicinity=self.vicinity,
         )
 
     def val_dataloader(self) -> list[Any] | DataLoader:

@@ -92,15 +92,21 @@ class Training:
         if steps >= LONG and "enable_progress_bar" not in self.trainer_kwargs:
             callbacks.append(RichProgressBar(leave=False))
         resume = str(checkpoint) if checkpoint is not None and checkpoint.exists() else None
-        with _quiet(), _threads_for(module), isolated(derive(self.seed, "fit")):
+        with isolated(derive(self.seed, "fit")), _quiet(), _threads_for(module):
             trainer = self._trainer(epochs, callbacks, progress=steps >= LONG)
             try:
                 trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-            finally:
-                module.cpu().eval()
-                if keeper.weights is not None:
-                    module.load_state_dict(keeper.weights)
-                    module.settle(*self._draws(*train, vicinity))
+            except TrainingError:
+                self._finish(module, keeper, *train, vicinity)
+                raise
+            self._finish(module, keeper, *train, vicinity)
+
+    def _finish(self, module: GeneratorModule, keeper: _BestWeights, x: Tensor, y: Tensor, vicinity: Vicinity) -> None:
+        """Put back the best weights and let the module settle; without any, leave it as it is."""
+        module.cpu().eval()
+        if keeper.weights is not None:
+            module.load_state_dict(keeper.weights)
+            module.settle(*self._draws(x, y, vicinity))
 
     def _draws(self, x: Tensor, y: Tensor, vicinity: Vicinity) -> tuple[Tensor, Tensor]:
         """Records as the network saw them: draws around the training records, 2,000 in all if these are fewer."""
