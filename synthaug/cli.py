@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
+MOST_SHARE = 10.0  # beyond it, a share is more likely a number of rows written with a point
 TABLES = (".csv", ".parquet")
 MODEL, POOL = "synthesizer.json", "_manifest.json"  # the files by which folders of ours are known
 _PAIR = re.compile(r"(.*?)=([^=,]*)(?:,|$)", re.DOTALL)  # a label may hold commas and equals signs
@@ -41,6 +42,18 @@ PerClass = Annotated[bool, typer.Option("--per-class", help="Train one network a
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Training batches; chosen from the data by default.")]
 
 
+@app.callback()
+def version(
+    show: Annotated[bool, typer.Option("--version", is_eager=True, help="Show the version and leave.")] = False,
+) -> None:
+    """Make more training data out of the data you have, and learn honestly whether it helps."""
+    if show:
+        from synthaug import __version__
+
+        typer.echo(f"synthaug {__version__}")
+        raise typer.Exit
+
+
 @app.command()
 def augment(
     table: Table,
@@ -61,9 +74,12 @@ def augment(
     """Append generated rows to a table; the rows you have come first, untouched."""
     with _errors():
         _free(output, force, TABLES)
-        df = _read(table)
         from synthaug.mix.frame import augment as grow_table
         from synthaug.selection import Agreement, Distance
+        from synthaug.tables import read_table, write_table
+
+        read = read_table(table)
+        df = read.frame
 
         column = _column(df, target)
         labels = df.get(column)
@@ -76,7 +92,7 @@ def augment(
             flag=flag,
             random_state=seed,
         )
-        _write(grown, output)
+        write_table(grown, output, above=read)
         added = grown[column].iloc[len(df) :].value_counts(sort=False)
         shares = ", ".join(f"{label}: {n}" for label, n in added.items() if n)
         made = f"{len(grown) - len(df)} generated{f' ({shares})' if shares else ''}"
@@ -99,9 +115,11 @@ def fit(
     """Learn a table and save the synthesizer in a folder."""
     with _errors():
         _free(output, force, MODEL)
-        df = _read(table)
         from synthaug.codecs.frames import listed
         from synthaug.errors import DataError
+        from synthaug.tables import read_table
+
+        df = read_table(table).frame
 
         column = _column(df, target)
         if column not in df:
@@ -124,11 +142,12 @@ def sample(
     with _errors():
         _free(output, force, TABLES if output.suffix in TABLES else POOL)
         from synthaug.synthesizer import Synthesizer
+        from synthaug.tables import write_table
 
         synthesizer = Synthesizer.load(model)
         wanted = _counts(counts, synthesizer.labels_.classes)
         if output.suffix in TABLES:
-            _write(synthesizer.sample(wanted, random_state=seed).to_dataframe(), output)
+            write_table(synthesizer.sample(wanted, random_state=seed).to_dataframe(), output)
         else:
             _fill_pool(synthesizer, wanted, output, seed, force)
         typer.echo(f"{output}: {sum(wanted.values()) if isinstance(wanted, dict) else wanted} rows.")
@@ -141,13 +160,12 @@ def inspect(
     """Tell what a synthesizer or a pool is made of; checks every checksum."""
     with _errors():
         from synthaug.errors import StorageError
-        from synthaug.pool import Pool
         from synthaug.synthesizer import Synthesizer
 
         if (path / MODEL).exists():
             _show(_about_synthesizer(Synthesizer.load(path)))
         elif (path / POOL).exists():
-            _show(_about_pool(Pool.load(path)))
+            _show(_about_pool(path))
         else:
             raise StorageError(f"{path} holds neither a synthesizer ({MODEL}) nor a pool ({POOL}).")
 
@@ -218,51 +236,6 @@ def _free(path: Path, force: bool, kind: str | tuple[str, ...]) -> None:
         raise FileExistsSynthaugError(f"{path} was not written by this command, and --force spares it: choose another.")
 
 
-def _read(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    from synthaug.errors import StorageError, SynthaugWarning
-
-    readers: dict[str, Any] = {".csv": _read_csv, ".parquet": pd.read_parquet}
-    if path.suffix not in readers:
-        raise StorageError(f"Expected a .csv or .parquet file, got {path}: convert it first.")
-    try:
-        df = readers[path.suffix](path)
-    except OSError:
-        raise
-    except Exception as error:  # whatever a parser makes of a damaged file
-        raise StorageError(
-            f"{path} cannot be read as {path.suffix[1:]}: {error}. Is it whole, and of that format?"
-        ) from error
-    if not isinstance(df.index, pd.RangeIndex):
-        warnings.warn(
-            f"The index of {path} is left out: store the table with `df.reset_index()` to keep it as a column.",
-            SynthaugWarning,
-            stacklevel=2,
-        )
-    return df
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    with warnings.catch_warnings():  # from 3.1, pandas reads exactly of itself and warns of the option that says so
-        warnings.filterwarnings("ignore", ".*float_precision.*")
-        return pd.read_csv(path, dtype_backend="numpy_nullable", float_precision="round_trip")
-
-
-def _write(df: pd.DataFrame, path: Path) -> None:
-    from synthaug.files import atomic_write
-
-    with atomic_write(path) as temporary:
-        if path.suffix == ".csv":
-            df.to_csv(temporary, index=False)
-            return
-        if df.columns.inferred_type not in ("string", "integer"):
-            df = df.set_axis(df.columns.astype(str), axis=1)  # Parquet holds no names of several types
-        df.to_parquet(temporary)
-
-
 def _column(df: pd.DataFrame, name: str) -> Any:
     """The column called `name`, also where its name is no string."""
     return next((column for column in df.columns if str(column) == name), name)
@@ -284,7 +257,14 @@ def _amount(text: str | None, labels: pd.Series | None) -> Any:
     if text is None:
         return None
     if "=" not in text:
-        return _number(text, "--amount")
+        amount = _number(text, "--amount")
+        if isinstance(amount, float) and MOST_SHARE < amount < float("inf"):
+            from synthaug.errors import ParameterError
+
+            raise ParameterError(
+                f"Expected --amount to be a whole number of rows or a share such as 0.5, got {text!r}."
+            )
+        return amount
     from synthaug.labels import Labels
 
     return _counts(text, [] if labels is None else Labels.of(labels).classes)
@@ -334,16 +314,24 @@ def _about_synthesizer(synthesizer: Synthesizer) -> dict[str, Any]:
         "what": f"synthesizer, {type(synthesizer.generators_[0]).__name__}, "
         f"{'one network a class' if synthesizer.per_class else 'one network'}, {weights:,} weights",
         "classes": ", ".join(f"{label!r} ({n} rows)" for label, n in synthesizer.class_counts_.items()),
-        "columns": str(synthesizer.codec_),
+        "columns": ", ".join(f"{name} ({dtype})" for name, dtype in synthesizer.sample(0).records.dtypes.items()),
         "seed": synthesizer.seed_,
         "training rows": f"fingerprint {synthesizer.fingerprint_}",
     }
 
 
-def _about_pool(pool: Any) -> dict[str, Any]:
+def _about_pool(path: Path) -> dict[str, Any]:
+    """Read shard by shard, so that a pool larger than memory can be inspected."""
+    from collections import Counter
+
+    from synthaug.pool import Pool
+
+    counts: Counter[Any] = Counter()
+    for pool in Pool.iter(path):
+        counts.update(pool.counts())
     return {
-        "what": f"pool of {len(pool)} generated rows, {pool.records.shape[1]} columns",
-        "classes": ", ".join(f"{label!r} ({n} rows)" for label, n in pool.counts().items()),
+        "what": f"pool of {counts.total()} generated rows, {pool.records.shape[1]} columns",
+        "classes": ", ".join(f"{label!r} ({n} rows)" for label, n in counts.items()),
         "columns": ", ".join(f"{name} ({dtype})" for name, dtype in pool.records.dtypes.items()),
         **{
             f"source {i}": f"{s.name}, seed {s.seed}, training rows {s.fingerprint}" for i, s in enumerate(pool.sources)

@@ -124,9 +124,9 @@ def test_jitter_has_the_spread_asked_for():
     assert np.isin(Jitter(sigma=0, amount=50, random_state=0).fit_resample(X, y)[0], X).all()
 
 
-def test_smote_on_numbers_is_imbalanced_learns_smote():
+def test_smote_on_numbers_is_imbalanced_learns_smote_on_standardised_numbers():
     rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(60, 4)), np.array([0] * 45 + [1] * 15)
+    X, y = rng.normal(size=(60, 4)) * [1, 10, 100, 1000], np.array([0] * 45 + [1] * 15)
     ours = Smote(random_state=3)
     seeds = []
 
@@ -137,7 +137,7 @@ def test_smote_on_numbers_is_imbalanced_learns_smote():
 
     frame = pd.DataFrame(X)
     made = ours._sample(frame, y, 1, 30, Spy(np.random.PCG64(0)))
-    expected = SMOTE(random_state=int(seeds[0])).fit_resample(X, y)[0][60:]
+    expected = SMOTE(random_state=int(seeds[0])).fit_resample(X / X.std(0), y)[0][60:] * X.std(0)
     np.testing.assert_allclose(made.to_numpy(), expected)
 
 

@@ -12,7 +12,7 @@ import synthaug
 ROOT = Path(synthaug.__file__).parent
 GROUND, ROOF = 0, 8
 PARTS = {
-    GROUND: "__init__ amounts errors features files fingerprint labels oversampling rng schema shards spec",
+    GROUND: "__init__ amounts errors features files fingerprint labels oversampling rng schema shards spec tables",
     1: "codecs generators pool evaluate report",
     2: "selection",
     3: "synthesizer",

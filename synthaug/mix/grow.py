@@ -12,7 +12,7 @@ from sklearn.base import clone
 from synthaug.errors import ParameterError, SamplingError
 from synthaug.pool import Pool
 from synthaug.rng import derive
-from synthaug.selection import Criterion, select
+from synthaug.selection import Criterion, check_criteria, select
 from synthaug.synthesizer import Synthesizer
 
 __all__ = ["grow"]
@@ -43,7 +43,9 @@ def grow(
         ParameterError: a synthesizer or criteria that are none.
         SamplingError: too few records passed the criteria.
     """
-    _check(synthesizer, criteria)
+    if not isinstance(synthesizer, Synthesizer | None):
+        raise ParameterError(f"Expected `synthesizer` to be a Synthesizer or None, got {synthesizer!r}.")
+    check_criteria(criteria)
     fitted = Synthesizer() if synthesizer is None else clone(synthesizer)
     if fitted.random_state is None:
         fitted.set_params(random_state=derive(seed, "fit"))
@@ -63,20 +65,12 @@ def grow(
     pool = fitted.sample(counts, random_state=0) if kept is None else kept
     short = {label: n - _held(pool, label) for label, n in counts.items() if _held(pool, label) < n}
     if short:
-        label, n = next(iter(short.items()))
+        few = ", ".join(f"{counts[label] - n} of {counts[label]} for label {label!r}" for label, n in short.items())
         raise SamplingError(
-            f"Only {counts[label] - n} of {counts[label]} records for label {label!r} passed the criteria in {ROUNDS} "
-            "rounds: loosen the criteria, ask for fewer records, or give the label more training records."
+            f"Too few records passed the criteria in {ROUNDS} rounds: {few}. Loosen the criteria, ask for fewer "
+            "records, or give the label more training records."
         )
     return pool, fitted
-
-
-def _check(synthesizer: Any, criteria: Any) -> None:
-    if not isinstance(synthesizer, Synthesizer | None):
-        raise ParameterError(f"Expected `synthesizer` to be a Synthesizer or None, got {synthesizer!r}.")
-    several = isinstance(criteria, Sequence) and not isinstance(criteria, str)
-    if not several or any(isinstance(one, type) or not hasattr(one, "score") for one in criteria):
-        raise ParameterError(f"Expected `criteria` to be a list such as `[Agreement(), Distance()]`, got {criteria!r}.")
 
 
 def _held(pool: Pool | None, label: Any) -> int:
