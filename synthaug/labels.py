@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from synthaug.errors import DataError, DataTypeError
-from synthaug.schema import PLAIN, dtype_from_plain, dtype_to_plain, is_whole, plain
+from synthaug.schema import dtype_from_plain, dtype_to_plain, is_storable, is_whole, plain
 
 __all__ = ["Labels", "check_labels", "check_target"]
 
@@ -155,7 +155,7 @@ class Labels:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON; a `DataError` for labels that are called by none."""
         name = plain(self.name)
-        if not isinstance(name, PLAIN):
+        if not is_storable(name):
             raise DataError(f"The labels are called {name!r}: rename them to a string.")
         return {"classes": list(self.classes), "dtype": dtype_to_plain(self.dtype), "name": name}
 

@@ -363,6 +363,6 @@ def dtype_from_plain(state: Any) -> Any:
             return pd.ArrowDtype(pa.string())
         case {"arrow": str(name)}:
             return pd.api.types.pandas_dtype(f"{name}[pyarrow]")
-        case str(name):
+        case str(name) if "dateutil" not in name:  # whose zones are files, opened by their path
             return pd.api.types.pandas_dtype(name)
     raise TypeError(f"{state!r} is no dtype")

@@ -27,7 +27,7 @@ from synthaug.errors import (
     StorageError,
     TrainingError,
 )
-from synthaug.files import atomic_folder, check_file, read_json, sha256
+from synthaug.files import atomic_folder, check_file, read_json, sha256, write_json
 from synthaug.fingerprint import fingerprint
 from synthaug.generators.base import GeneratorModule
 from synthaug.generators.gan import ConditionalGAN
@@ -111,17 +111,18 @@ class Synthesizer(BaseEstimator):
             TrainingError: the loss is no longer finite; the last good weights are kept, and `sample` works with them.
         """
         self._check_arguments()
+        self.__dict__.pop("generators_", None)  # a fit that fails leaves nothing half new
         coding = Labels.of(labels, records)
         self.codec_ = (_codec_for(records) if self.codec is None else clone(self.codec)).fit(records)
         self.labels_, self.classes_ = coding, np.array(coding.classes)
-        self.seed_ = as_seed(self.random_state)
         self.fingerprint_ = fingerprint(records, coding.decode(coding.encode(labels)))
         x, y = self.codec_.encode(records), torch.from_numpy(coding.encode(labels))
         self.class_counts_ = dict(zip(coding.classes, torch.bincount(y).tolist(), strict=True))
         jobs = [(x, y, len(coding.classes))]
         if self.per_class:
             jobs = [(x[y == code], torch.zeros(int((y == code).sum()), dtype=torch.long), 1) for code in y.unique()]
-        folder = None if checkpoint is None else _claim(Path(checkpoint), self._identity())
+        folder = None if checkpoint is None else Path(checkpoint)
+        self.seed_ = as_seed(self.random_state) if folder is None else self._claim(folder)
         outcomes = joblib.Parallel(n_jobs=None)(
             joblib.delayed(_train)(self, *job, index, None if folder is None else folder / f"fit-{index}.ckpt")
             for index, job in enumerate(jobs)
@@ -141,18 +142,44 @@ class Synthesizer(BaseEstimator):
             raise ParameterError(
                 f"Expected `codec` to be a Codec or None, got {self.codec!r}: a generator goes in as `generator=`."
             )
+        if not isinstance(self.per_class, bool | np.bool_):
+            raise ParameterError(f"Expected `per_class` to be True or False, got {self.per_class!r}.")
+        if not isinstance(self.trainer_kwargs, Mapping | None):
+            raise ParameterError(
+                f"Expected `trainer_kwargs` to be a dict of arguments of a Trainer, got {self.trainer_kwargs!r}."
+            )
         if not callable(self.generator):
             raise ParameterError(
                 "Expected `generator` to be a GeneratorModule class or a functools.partial of one, "
                 f"got {self.generator!r}."
             )
 
-    def _identity(self) -> dict[str, Any]:
-        """What must agree for an interrupted fit to go on."""
-        return {"fingerprint": self.fingerprint_, "seed": self.seed_, "arguments": repr(self)}
+    def _claim(self, folder: Path) -> int:
+        """Make a checkpoint folder ours, or refuse one that belongs to another fit; the seed of the fit."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "fit.json"
+        before = read_json(path) if path.exists() else {}
+        arguments = {name: repr(getattr(self, name)) for name in ("codec", "per_class", "max_steps", "batch_size")}
+        build = self.generator if isinstance(self.generator, partial) else partial(self.generator)
+        kind = f"{getattr(build.func, '__name__', build.func)}{sorted(build.keywords.items())}"
+        seed = before.get("seed", as_seed(None)) if self.random_state is None else as_seed(self.random_state)
+        identity = {"fingerprint": self.fingerprint_, "seed": seed, "generator": kind, **arguments}
+        if before not in ({}, identity):
+            raise StorageError(
+                f"{folder} holds the state of another fit (other records, seed or arguments): "
+                "choose another checkpoint folder, or delete this one."
+            )
+        write_json(path, identity)
+        return int(seed)
 
     def _build(self, spec: dict[str, Any], n_classes: int) -> GeneratorModule:
-        return self.generator(spec, n_classes)
+        try:
+            module = self.generator(spec, n_classes)
+        except TypeError as error:
+            raise ParameterError(f"The generator cannot be made with these arguments: {error}.") from error
+        if not isinstance(module, GeneratorModule):
+            raise ParameterError(f"Expected `generator` to make a GeneratorModule, it made {module!r}.")
+        return module
 
     def sample(self, counts: int | Mapping[Any, int], *, random_state: RandomState = None) -> Pool:
         """Draw exactly the records asked for.
@@ -259,12 +286,19 @@ class Synthesizer(BaseEstimator):
             (temporary / "synthesizer.json").write_text(text, encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: str | Path, *, generator: type[GeneratorModule] | None = None) -> Synthesizer:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        generator: type[GeneratorModule] | None = None,
+        codec: type[Codec] | None = None,
+    ) -> Synthesizer:
         """Read what `save` wrote; safe with files from strangers.
 
         Args:
             folder: Where the synthesizer was saved.
             generator: The class of the network, if it is one of your own.
+            codec: The class of the codec, likewise.
 
         Raises:
             StorageError: a file is missing, damaged, altered or of an unknown form.
@@ -281,7 +315,7 @@ class Synthesizer(BaseEstimator):
                     f"{path} was damaged or altered: its checksum is not the recorded one. Save it again."
                 )
             with isolated(0):
-                return cls._restore(state, load_file(path), generator)
+                return cls._restore(state, load_file(path), generator, codec)
         except _MALFORMED as error:
             raise StorageError(
                 f"{folder} is malformed ({error!r}): save it again, or restore it from a copy."
@@ -289,14 +323,20 @@ class Synthesizer(BaseEstimator):
 
     @classmethod
     def _restore(
-        cls, state: dict[str, Any], weights: dict[str, torch.Tensor], custom: type[GeneratorModule] | None
+        cls,
+        state: dict[str, Any],
+        weights: dict[str, torch.Tensor],
+        custom: type[GeneratorModule] | None,
+        codec: type[Codec] | None,
     ) -> Synthesizer:
         name = state["generator"]["class"]
         if custom is None and name not in GENERATORS:
             raise StorageError(f"The generator {name!r} is not one of ours: pass its class as `generator`.")
         build: Callable[..., GeneratorModule] = partial(custom or GENERATORS[name], **state["generator"]["hparams"])
         self = cls(generator=build, per_class=bool(state["per_class"]))
-        self.codec_ = CODECS[state["codec"]["class"]].from_dict(state["codec"]["state"])
+        if codec is None and state["codec"]["class"] not in CODECS:
+            raise StorageError(f"The codec {state['codec']['class']!r} is not one of ours: pass its class as `codec`.")
+        self.codec_ = (codec or CODECS[state["codec"]["class"]]).from_dict(state["codec"]["state"])
         self.labels_ = Labels.from_dict(state["labels"])
         self.classes_ = np.array(self.labels_.classes)
         self.class_counts_ = dict(zip(self.labels_.classes, state["class_counts"], strict=True))
@@ -352,16 +392,3 @@ def _codec_for(records: Any) -> Codec:
 
 def _hparams(module: GeneratorModule) -> dict[str, Any]:
     return {name: value for name, value in module.hparams.items() if name not in ("spec", "n_classes")}
-
-
-def _claim(folder: Path, identity: dict[str, Any]) -> Path:
-    """Make a checkpoint folder ours, or refuse one that belongs to another fit."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "fit.json"
-    if path.exists() and read_json(path) != identity:
-        raise StorageError(
-            f"{folder} holds the state of another fit (other records, seed or arguments): "
-            "choose another checkpoint folder, or delete this one."
-        )
-    path.write_text(json.dumps(identity, indent=1), encoding="utf-8")
-    return folder

@@ -13,7 +13,7 @@ from sklearn.dummy import DummyClassifier
 from strange import STRANGE, WORKS
 from typer.testing import CliRunner
 
-from synthaug.cli import _read, app
+from synthaug.cli import app
 from synthaug.errors import DataError, DataTypeError, SynthaugError, SynthaugWarning
 from synthaug.evaluate.baselines import Duplicate, Jitter, Smote
 from synthaug.evaluate.comparison import compare
@@ -24,6 +24,7 @@ from synthaug.mix.resample import SynthResampler
 from synthaug.pool import Pool
 from synthaug.selection import Agreement
 from synthaug.synthesizer import Synthesizer
+from synthaug.tables import read_table
 
 QUICK = Synthesizer(generator=partial(ConditionalVAE, width=16), max_steps=2, random_state=0)
 ADDED = 7
@@ -92,7 +93,7 @@ def by_cli(df, folder, suffix):
         warnings.warn(result.stderr, SynthaugWarning, stacklevel=1)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The index of")
-        check_grown(_read(given), _read(grown))
+        check_grown(read_table(given).frame, read_table(grown).frame)
 
 
 def store(df, path):

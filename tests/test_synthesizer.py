@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+import pytorch_lightning as pl
 import torch
 from sklearn.base import clone
 
@@ -145,25 +146,23 @@ def test_a_failed_fit_keeps_the_last_good_weights():
     assert synthesizer.sample(4).records["count"].between(0, 8).all()
 
 
-def test_an_interrupted_fit_goes_on_from_its_checkpoint(tmp_path, fitted):
-    class Killed(ConditionalVAE):
-        def on_train_epoch_start(self):
-            if self.current_epoch == 1:
-                raise RuntimeError("killed")
+class Kill(pl.Callback):
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == 1:
+            raise RuntimeError("killed")
 
+
+def test_an_interrupted_fit_goes_on_from_its_checkpoint(tmp_path):
     records, labels = table()
-    arguments = {"max_steps": 120, "random_state": 0}
     with pytest.raises(RuntimeError, match="killed"):
-        Synthesizer(generator=Killed, **arguments).fit(records, labels, checkpoint=tmp_path)
+        Synthesizer(max_steps=120, trainer_kwargs={"callbacks": [Kill()]}).fit(records, labels, checkpoint=tmp_path)
     assert (tmp_path / "fit-0.ckpt").exists()
-    state = json.loads((tmp_path / "fit.json").read_text())
-    whole = Synthesizer(**arguments).fit(records, labels)
-    state["arguments"] = repr(whole)
-    (tmp_path / "fit.json").write_text(json.dumps(state))
-    resumed = Synthesizer(**arguments).fit(records, labels, checkpoint=tmp_path)
+    resumed = Synthesizer(max_steps=120).fit(records, labels, checkpoint=tmp_path)
+    whole = Synthesizer(max_steps=120, random_state=resumed.seed_).fit(records, labels)
     assert resumed.sample(50).records.equals(whole.sample(50).records)
-    with pytest.raises(StorageError, match="holds the state of another fit"):
-        Synthesizer(max_steps=120, random_state=1).fit(records, labels, checkpoint=tmp_path)
+    for other in ({"random_state": 1}, {"generator": partial(ConditionalVAE, latent_dim=3)}, {"per_class": True}):
+        with pytest.raises(StorageError, match="holds the state of another fit"):
+            Synthesizer(max_steps=120, **other).fit(records, labels, checkpoint=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +174,9 @@ def test_an_interrupted_fit_goes_on_from_its_checkpoint(tmp_path, fitted):
             {"generator": "vae"},
             "Expected `generator` to be a GeneratorModule class or a functools.partial of one, got 'vae'.",
         ),
+        ({"per_class": "no"}, "Expected `per_class` to be True or False, got 'no'."),
+        ({"trainer_kwargs": 3}, "Expected `trainer_kwargs` to be a dict of arguments of a Trainer, got 3."),
+        ({"generator": lambda spec, n: 3}, "Expected `generator` to make a GeneratorModule, it made 3."),
         ({"random_state": -1}, "Expected `random_state` to be None, a non-negative int or a numpy generator, got -1."),
     ],
 )
@@ -239,3 +241,26 @@ def test_damaged_files_are_refused(fitted, tmp_path, name):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         with pytest.raises(StorageError):
             Synthesizer.load(tmp_path / "model")
+
+
+def test_a_misspelt_argument_of_a_generator_is_named():
+    with pytest.raises(ParameterError, match="unexpected keyword argument 'widht'"):
+        Synthesizer(generator=partial(ConditionalVAE, widht=3)).fit(*table())
+
+
+@pytest.mark.parametrize("name", ["width", "latent_dim", "depth"])
+def test_a_file_that_asks_for_a_huge_network_is_refused(fitted, tmp_path, name):
+    fitted.save(tmp_path / "model")
+    path = tmp_path / "model" / "synthesizer.json"
+    state = json.loads(path.read_text())
+    state["generator"]["hparams"][name] = 10**9
+    path.write_text(json.dumps(state))
+    with pytest.raises(StorageError, match="damaged or was altered"):
+        Synthesizer.load(tmp_path / "model")
+
+
+def test_loading_leaves_global_randomness_alone(fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    before = torch.get_rng_state()
+    Synthesizer.load(tmp_path / "model")
+    assert torch.equal(torch.get_rng_state(), before)

@@ -111,6 +111,8 @@ class TableCodec(BaseEstimator, Codec):
                 problems.append(error)
         _raise(problems)
         self._set(columns, records.columns)
+        if len(self.identifiers_) == len(columns):
+            raise DataError(f"{_identifier_message(self.identifiers_)} Nothing else is left to learn.")
         if self.identifiers_:
             warnings.warn(_identifier_message(self.identifiers_), SynthaugWarning, stacklevel=2)
         return self
