@@ -42,16 +42,21 @@ PerClass = Annotated[bool, typer.Option("--per-class", help="Train one network a
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Training batches; chosen from the data by default.")]
 
 
-@app.callback()
-def version(
-    show: Annotated[bool, typer.Option("--version", is_eager=True, help="Show the version and leave.")] = False,
-) -> None:
-    """Make more training data out of the data you have, and learn honestly whether it helps."""
+def _version(show: bool) -> None:
     if show:
         from synthaug import __version__
 
         typer.echo(f"synthaug {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Make more training data out of the data you have, and learn honestly whether it helps."""
 
 
 @app.command()
@@ -138,9 +143,9 @@ def sample(
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
-    """Draw rows: into a .csv or .parquet file, or into a pool, a folder of any other name."""
+    """Draw rows: into a .csv or .parquet file, or into a pool, a folder with a name without a point."""
     with _errors():
-        _free(output, force, TABLES if output.suffix in TABLES else POOL)
+        _free(output, force, TABLES if output.suffix else POOL)
         from synthaug.synthesizer import Synthesizer
         from synthaug.tables import write_table
 
@@ -150,7 +155,8 @@ def sample(
             write_table(synthesizer.sample(wanted, random_state=seed).to_dataframe(), output)
         else:
             _fill_pool(synthesizer, wanted, output, seed, force)
-        typer.echo(f"{output}: {sum(wanted.values()) if isinstance(wanted, dict) else wanted} rows.")
+        rows = sum(wanted.values()) if isinstance(wanted, dict) else wanted
+        typer.echo(f"{output}: {'' if output.suffix else 'a pool of '}{rows} rows.")
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """`synthaug demo`: a small, imbalanced real table, grown and measured, in a minute or two.
 
-The table is part of the breast cancer data that comes with scikit-learn (Street et al. 1993): 90 benign and 10
-malignant tumours to train on, all others to test on, drawn anew for each of a few splits.
+The table is part of the breast cancer data that comes with scikit-learn (Street et al. 1993): 180 benign and 20
+malignant tumours, made so imbalanced on purpose.
 """
 
 from __future__ import annotations
@@ -30,35 +30,31 @@ from synthaug.synthesizer import Synthesizer
 
 __all__ = ["run"]
 
-SPLITS = 5
 AMOUNT = 500
+COUNTS = {"benign": 180, "malignant": 20}
 
 
 def run(folder: Path, *, seed: int, echo: Callable[[str], object]) -> Comparison:
     """Grow the table, compare the arms, and write `report.md`, `gains.csv` and `augmented.csv` into `folder`.
 
     >>> from synthaug.demo import small_table
-    >>> X, y = small_table()
+    >>> X, y = small_table(0)
     >>> X.shape, y.value_counts().to_dict()
-    ((569, 30), {'benign': 357, 'malignant': 212})
+    ((200, 30), {'benign': 180, 'malignant': 20})
     """
-    X, y = small_table()
-    splits = [_split(y, seed, i) for i in range(SPLITS)]
-    train = splits[0][0]
-    echo(f"{X.shape[1]} measurements of tumours. To train on: {_shares(y.iloc[train])}; the rest is to test on.")
+    X, y = small_table(seed)
+    echo(f"{len(X)} tumours with {X.shape[1]} measurements each: {_shares(y)}.")
     arms = {
         **default_arms(amount=AMOUNT, random_state=seed),
         "vae": SynthResampler(amount=AMOUNT, random_state=seed),
         "gan": SynthResampler(Synthesizer(generator=ConditionalGAN), amount=AMOUNT, random_state=seed),
     }
-    echo(f"Comparing {len(arms)} arms with {len(_estimators())} classifiers over {SPLITS} paired splits ...")
+    echo(f"Comparing {len(arms)} arms with {len(_estimators())} classifiers on 10 paired splits, a minute or so ...")
     start = time.perf_counter()
-    comparison = compare(arms, _estimators(), X, y, cv=splits, random_state=seed, n_jobs=-1)
+    comparison = compare(arms, _estimators(), X, y, random_state=seed, n_jobs=-1)
     echo(f"... took {time.perf_counter() - start:.0f} s.\n")
     echo(comparison.to_markdown())
-    grown = augment(
-        X.iloc[train].assign(diagnosis=y.iloc[train]), "diagnosis", amount=AMOUNT, flag="synthetic", random_state=seed
-    )
+    grown = augment(X.assign(diagnosis=y), "diagnosis", amount=AMOUNT, flag="synthetic", random_state=seed)
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "report.md", _report(comparison, grown))
     _write(folder / "gains.csv", comparison.to_dataframe().to_csv(index=False))
@@ -67,20 +63,14 @@ def run(folder: Path, *, seed: int, echo: Callable[[str], object]) -> Comparison
     return comparison
 
 
-def small_table() -> tuple[pd.DataFrame, pd.Series]:
-    """The measurements and the diagnosis of 569 tumours."""
+def small_table(seed: int) -> tuple[pd.DataFrame, pd.Series]:
+    """Measurements and diagnosis of 180 benign and 20 malignant tumours."""
     data = load_breast_cancer(as_frame=True)
-    return data.data, data.target.map(dict(enumerate(data.target_names))).rename("diagnosis")
-
-
-def _split(y: pd.Series, seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """90 benign and 10 malignant rows to train on, the others to test on."""
-    rng = numpy_rng(seed, "demo", index)
-    parts = [
-        rng.choice(np.flatnonzero(y == label), n, replace=False) for label, n in (("benign", 90), ("malignant", 10))
-    ]
-    train = np.sort(np.concatenate(parts))
-    return train, np.setdiff1d(np.arange(len(y)), train)
+    y = data.target.map(dict(enumerate(data.target_names))).rename("diagnosis")
+    rng = numpy_rng(seed, "demo")
+    rows = np.concatenate([rng.choice(np.flatnonzero(y == label), n, replace=False) for label, n in COUNTS.items()])
+    rng.shuffle(rows)
+    return data.data.iloc[rows].reset_index(drop=True), y.iloc[rows].reset_index(drop=True)
 
 
 def _estimators() -> dict[str, object]:
@@ -104,10 +94,10 @@ def _report(comparison: Comparison, grown: pd.DataFrame) -> str:
     ]
     return "\n".join(
         [
-            "# Does it help? The breast cancer table with 90 benign and 10 malignant training rows",
+            "# Does it help? Part of the breast cancer table, 180 benign and 20 malignant tumours",
             "",
             f"{AMOUNT} rows are added to the training rows, balanced over the classes. The gain is over the real rows",
-            f"alone, in points of balanced accuracy on rows that no arm has seen, over {SPLITS} paired splits.",
+            "alone, in points of balanced accuracy on rows that no arm has seen, over 10 paired splits.",
             "",
             comparison.to_markdown(),
             "",

@@ -66,7 +66,7 @@ class Source:
         return hash((self.name, self.fingerprint, self.seed))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pool:
     """Synthetic records, decoded as the user knows them, each with its label and origin.
 
@@ -129,6 +129,10 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{label!r}: {n}" for label, n in self.counts().items())
+        return f"<Pool of {len(self)} records, {self.records.shape[1]} columns ({counts})>"
 
     def keep(self, which: Any) -> Pool:
         """The records at `which`: `(n,)` bools, or positions in the order wanted.

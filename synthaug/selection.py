@@ -46,7 +46,7 @@ class Criterion(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Selection:
     """What `select` found.
 
@@ -58,6 +58,9 @@ class Selection:
 
     pool: Pool
     rejected: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return f"<Selection that keeps {self.pool!r}>"
 
 
 def select(

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as dump
 from sklearn.base import BaseEstimator, clone
 
 from synthaug import __version__
@@ -268,7 +269,7 @@ class Synthesizer(BaseEstimator):
                 for i, module in enumerate(self.generators_)
                 for name, tensor in module.state_dict().items()
             }
-            save_file(weights, temporary / "weights.safetensors")
+            (temporary / "weights.safetensors").write_bytes(dump(weights))
             state = {
                 "format": FORMAT,
                 "kind": "synthesizer",

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import synthaug
 from synthaug.cli import app
 from synthaug.pool import Pool
 from synthaug.synthesizer import Synthesizer
@@ -326,3 +327,15 @@ def test_an_interrupt_leaves_nothing_and_exits_with_130(here):
 def test_it_starts_without_loading_torch():
     code = "import sys, synthaug.cli; sys.exit(any(m in sys.modules for m in ('torch', 'pandas', 'sklearn')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_version_is_told():
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.exit_code == 0
+    assert result.output == f"synthaug {synthaug.__version__}\n"
+
+
+def test_a_name_with_another_suffix_is_no_pool(here):
+    exit_code, _, err = quick("sample", "model", "-n", "5", "-o", "rows.xlsx")
+    assert exit_code == 1
+    assert "Expected an output that ends in .csv or .parquet, got rows.xlsx." in " ".join(err.split())

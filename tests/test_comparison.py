@@ -16,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from synthaug.errors import DataError, ParameterError, SynthaugWarning
 from synthaug.evaluate.baselines import ClassWeight, Duplicate, Jitter
-from synthaug.evaluate.comparison import compare
+from synthaug.evaluate.comparison import _verdict, compare
 
 
 class Adding:
@@ -371,3 +371,13 @@ def test_groups_through_a_list_of_splits(problem):
     groups = np.arange(len(y)) // 8
     splits = list(GroupKFold(4).split(X, y, groups))
     assert len(compare(DUP, NB, X, y, cv=splits, random_state=0).splits) == 4
+
+
+def test_the_verdict_names_the_nearest_where_many_tries_leave_nothing_sure():
+    pooled = pd.DataFrame(
+        {"arm": ["a", "b"], "gain": [0.05, 0.01], "low": [0.01, -0.02], "high": [0.09, 0.04], "n": 9, "p_holm": 0.08}
+    )
+    assert _verdict(pooled, "balanced_accuracy", share=True) == (
+        "Nothing tried helps beyond chance (2 tried; the nearest, a, adds 5.0 [1.0, 9.0]), in points of balanced "
+        "accuracy, over the real data alone."
+    )

@@ -219,11 +219,17 @@ def _verdict(pooled: pd.DataFrame, metric: str, share: bool, alpha: float = 0.05
     sure = pooled[pooled["p_holm"] < alpha].sort_values("gain", ascending=False).to_dict("records")
     parts = [f"{row['arm']} adds {_written(row, share)}" for row in sure if row["gain"] > 0]
     if not parts:
-        parts = [f"Nothing tried helps beyond chance ({len(pooled)} tried)"]
+        parts = [f"Nothing tried helps beyond chance ({len(pooled)} tried{_nearest(pooled, share)})"]
     lost = [{**row, "gain": -row["gain"], "low": -row["high"], "high": -row["low"]} for row in sure if row["gain"] < 0]
     parts += [f"{row['arm']} costs {_written(row, share)}" for row in lost]
     words = metric.replace("_", " ")
     return f"{'; '.join(parts)}, in {f'points of {words}' if share else words}, over the real data alone."
+
+
+def _nearest(pooled: pd.DataFrame, share: bool) -> str:
+    """The arm that would help if it had been the only one tried, as an aside."""
+    alone = pooled[(pooled["low"] > 0) & (pooled["n"] > 0)].sort_values("gain", ascending=False).to_dict("records")
+    return f"; the nearest, {alone[0]['arm']}, adds {_written(alone[0], share)}" if alone else ""
 
 
 def _written(row: Mapping[Any, Any], share: bool, sign: str = "") -> str:
