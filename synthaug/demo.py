@@ -39,8 +39,8 @@ def run(folder: Path, *, seed: int, echo: Callable[[str], object]) -> Comparison
 
     >>> from synthaug.demo import small_table
     >>> X, y = small_table(0)
-    >>> X.shape, y.value_counts().to_dict()
-    ((200, 30), {'benign': 180, 'malignant': 20})
+    >>> X.shape, y.value_counts().tolist()
+    ((200, 30), [180, 20])
     """
     X, y = small_table(seed)
     echo(f"{len(X)} tumours with {X.shape[1]} measurements each: {_shares(y)}.")
