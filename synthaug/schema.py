@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from synthaug.errors import DataError, StorageError, raise_problems
 
-__all__ = ["PLAIN", "Schema", "dtype_from_plain", "dtype_to_plain", "is_storable", "is_whole", "plain"]
+__all__ = ["Schema", "dtype_from_plain", "dtype_to_plain", "is_storable", "is_whole", "plain"]
 
 _MISSING = {str(value).encode(): value for value in (np.nan, pd.NA, pd.NaT)}  # any other is None
 _JSON = {b"written as": b"JSON"}
-PLAIN = (str, int, float, bool, type(None))
+_PLAIN = (str, int, float, bool, type(None))
 """What a column may be called: what JSON can write."""
 
 
@@ -52,7 +52,7 @@ def is_storable(value: Any) -> bool:
     """
     if isinstance(value, float):
         return math.isfinite(value)
-    return is_whole(value) if isinstance(value, str) else isinstance(value, PLAIN)
+    return is_whole(value) if isinstance(value, str) else isinstance(value, _PLAIN)
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Schema:
         if not is_storable(self.names_name):
             problems.append(f"The index of columns is called {self.names_name!r}: rename it to a string.")
         for name, dtype in zip(self.names, self.dtypes, strict=True):
-            if not isinstance(name, PLAIN):
+            if not isinstance(name, _PLAIN):
                 problems.append(f"Column name {name!r} is a {type(name).__name__}: rename it to a string.")
             elif not is_storable(name):
                 problems.append(f"Column name {name!r} cannot be stored: rename it to a string.")
@@ -251,7 +251,7 @@ def _object_problem(column: pd.Series) -> str | None:
     """What keeps an object column from being stored."""
     present = column[column.notna()]
     kinds = _kinds(present)
-    if kinds <= set(PLAIN):
+    if kinds <= set(_PLAIN):
         broken = next((value for value in present if isinstance(value, str) and not is_whole(value)), None)
         what = f"Column {column.name!r} holds {broken!r} with half a surrogate pair: correct how the text was read."
         return None if broken is None else what

@@ -114,10 +114,11 @@ class Synthesizer(BaseEstimator):
         self._check_arguments()
         self.__dict__.pop("generators_", None)  # a fit that fails leaves nothing half new
         coding = Labels.of(labels, records)
+        codes = coding.encode(labels)
         self.codec_ = (_codec_for(records) if self.codec is None else clone(self.codec)).fit(records)
         self.labels_, self.classes_ = coding, np.array(coding.classes)
-        self.fingerprint_ = fingerprint(records, coding.decode(coding.encode(labels)))
-        x, y = self.codec_.encode(records), torch.from_numpy(coding.encode(labels))
+        self.fingerprint_ = fingerprint(records, coding.decode(codes))
+        x, y = self.codec_.encode(records), torch.from_numpy(codes)
         self.class_counts_ = dict(zip(coding.classes, torch.bincount(y).tolist(), strict=True))
         jobs = [(x, y, len(coding.classes))]
         if self.per_class:

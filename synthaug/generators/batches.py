@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -88,41 +88,26 @@ class BalancedBatches:
 class BalancedData(LightningDataModule):
     """Balanced training batches, and a held-out part in plain order when there is one.
 
-    >>> data = BalancedData(torch.eye(2), torch.tensor([0, 1]), batch_size=4, steps=5, seed=0)
+    Args:
+        batches: Makes the `BalancedBatches` of a process, given its `rank`: a partial with everything else in it.
+        held_out: Records and codes to look at after each epoch.
+
+    >>> from functools import partial
+    >>> batches = partial(BalancedBatches, torch.eye(2), torch.tensor([0, 1]), batch_size=4, steps=5, seed=0)
+    >>> data = BalancedData(batches)
     >>> len(data.train_dataloader()), data.val_dataloader()
     (5, [])
     """
 
     def __init__(
-        self,
-        x: Tensor,
-        y: Tensor,
-        *,
-        batch_size: int,
-        steps: int,
-        seed: int,
-        balance: float = 1.0,
-        vicinity: Vicinity | None = None,
-        held_out: tuple[Tensor, Tensor] | None = None,
+        self, batches: Callable[..., BalancedBatches], *, held_out: tuple[Tensor, Tensor] | None = None
     ) -> None:
         super().__init__()
-        self.vicinity = vicinity
-        self.x, self.y, self.held_out = x, y, held_out
-        self.batch_size, self.steps, self.seed, self.balance = batch_size, steps, seed, balance
+        self.batches, self.held_out = batches, held_out
 
     def train_dataloader(self) -> BalancedBatches:
         """The batches of this process."""
-        rank = self.trainer.global_rank if self.trainer is not None else 0
-        return BalancedBatches(
-            self.x,
-            self.y,
-            batch_size=self.batch_size,
-            steps=self.steps,
-            seed=self.seed,
-            rank=rank,
-            balance=self.balance,
-            vicinity=self.vicinity,
-        )
+        return self.batches(rank=self.trainer.global_rank if self.trainer is not None else 0)
 
     def val_dataloader(self) -> list[Any] | DataLoader:
         """The held-out part in batches of 4096; none when nothing is held out."""

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from synthaug.errors import TrainingError
 from synthaug.generators.base import GeneratorModule
-from synthaug.generators.batches import BalancedData
+from synthaug.generators.batches import BalancedBatches, BalancedData
 from synthaug.generators.vicinity import Vicinity
 from synthaug.rng import derive, isolated, numpy_rng, torch_rng
 
@@ -75,14 +76,14 @@ class Training:
         steps = self.steps(module.steps_for(len(y)))
         per_epoch = min(steps, EPOCH if held_out is None else max(EPOCH, steps // 30))
         epochs = -(-steps // per_epoch)
-        data = BalancedData(
+        batches = partial(
+            BalancedBatches,
             *train,
             batch_size=module.batch_for(len(y)) if isinstance(self.batch_size, str) else self.batch_size,
             steps=per_epoch,
             seed=self.seed,
             balance=module.balance,
             vicinity=vicinity,
-            held_out=held_out,
         )
         callbacks = [_Streams(self.seed), keeper := _BestWeights(monitor=None if held_out is None else "val_loss")]
         if held_out is not None:
@@ -95,7 +96,9 @@ class Training:
         with isolated(derive(self.seed, "fit")), _quiet(), _threads_for(module):
             trainer = self._trainer(epochs, callbacks, progress=steps >= LONG)
             try:
-                trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+                trainer.fit(
+                    module, datamodule=BalancedData(batches, held_out=held_out), ckpt_path=resume, weights_only=True
+                )
             except TrainingError:
                 self._finish(module, keeper, *train, vicinity)
                 raise
