@@ -57,8 +57,8 @@ class GeneratorModule(LightningModule, ABC):
 
     @classmethod
     def batch_for(cls, n_records: int) -> int:
-        """How many records a training batch has: 64 for small sets, up to 256 for large ones."""
-        return round(64 * 4 ** largeness(n_records))
+        """How many records a training batch has: 128 for small sets, up to 256 for large ones."""
+        return round(128 * 2 ** largeness(n_records))
 
     @abstractmethod
     def sample(self, y: Tensor, *, rng: torch.Generator) -> Tensor:

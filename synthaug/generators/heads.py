@@ -76,7 +76,7 @@ class Heads(nn.Module):
         return (self._parts(raw)[0] - self._parts(x[:, self.order])[0]).square().mean(0).sqrt()
 
     def emit(
-        self, raw: Tensor, *, rng: torch.Generator, temperature: float = 1.0, noise: Tensor | None = None
+        self, raw: Tensor, *, rng: torch.Generator, temperature: Tensor | float = 1.0, noise: Tensor | None = None
     ) -> Tensor:
         """Draw records from the heads, `(n, spec.width)`.
 
@@ -85,13 +85,14 @@ class Heads(nn.Module):
             rng: Source of all randomness.
 
         Other Arguments:
-            temperature: Divides the logits of categories; 0 takes the likeliest level.
+            temperature: Divides the logits of categories, for all records or for each `(n,)`.
             noise: Standard deviation of numbers around their mean, `(n or 1, numbers)`; `None` emits the mean.
         """
         numbers, logits = self._parts(raw)
         if noise is not None:
             numbers = numbers + noise * torch.randn(numbers.shape, generator=rng).to(raw)
-        return self._records(numbers, [_draw(part, rng, temperature) for part in logits], rng)
+        heat = torch.as_tensor(temperature).to(raw).reshape(-1, 1, 1)
+        return self._records(numbers, [_draw(part / heat, rng) for part in logits], rng)
 
     def soften(self, raw: Tensor, *, temperature: float) -> Tensor:
         """Differentiable records for a critic, `(n, spec.width)`: categories as probabilities."""
@@ -104,12 +105,10 @@ class Heads(nn.Module):
         return x + noise * mask * torch.randn_like(x)
 
 
-def _draw(logits: Tensor, rng: torch.Generator, temperature: float) -> Tensor:
+def _draw(logits: Tensor, rng: torch.Generator) -> Tensor:
     """One-hot levels for logits `(n, fields, size)`: by inverse CDF, one uniform number a field."""
     size = logits.shape[-1]
-    if temperature == 0:
-        return functional.one_hot(logits.argmax(-1), size).to(logits.dtype)
-    cumulative = (logits if temperature == 1 else logits / temperature).softmax(-1).cumsum(-1)
+    cumulative = logits.softmax(-1).cumsum(-1)
     u = torch.rand((*logits.shape[:-1], 1), generator=rng).to(logits) * cumulative[..., -1:]
     level = (cumulative <= u).sum(-1).clamp_(max=size - 1)
     return functional.one_hot(level, size).to(logits.dtype)

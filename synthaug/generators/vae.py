@@ -30,10 +30,11 @@ class ConditionalVAE(GeneratorModule):
         latent_dim: Size of a latent.
         width: Of the hidden layers.
         depth: Number of hidden layers of the encoder and of the decoder.
-        beta: Weight of the Kullback-Leibler term (Higgins et al. 2017); `"auto"` is 0.1 for small sets, 0.03 for large.
+        beta: Weight of the Kullback-Leibler term (Higgins et al. 2017).
         lr: Peak learning rate of the one-cycle schedule.
         vicinity: Noise around the training records in standard deviations of their class; see `Vicinity`.
         temperature: Multiplies the deviation of a latent from the mean of a small class.
+        category_temperature: Divides the logits of categories of a small class.
 
     >>> from synthaug.spec import Field, Spec
     >>> spec = Spec((3,), (Field("age", "number"), Field("sex", "category", 2)))
@@ -52,16 +53,16 @@ class ConditionalVAE(GeneratorModule):
         latent_dim: int = 16,
         width: int = 128,
         depth: int = 2,
-        beta: float | str = "auto",
+        beta: float = 0.03,
         lr: float = 3e-3,
         vicinity: float = 0.6,
         temperature: float = 0.8,
+        category_temperature: float = 0.5,
     ) -> None:
         super().__init__(spec, n_classes)
         self.save_hyperparameters()
-        self.latent_dim, self.lr = latent_dim, lr
-        self._beta = beta
-        self.vicinity, self.temperature = vicinity, temperature
+        self.latent_dim, self.beta, self.lr, self.vicinity = latent_dim, beta, lr, vicinity
+        self.temperature, self.category_temperature = temperature, category_temperature
         n = self.spec.width
         self.heads = Heads(self.spec)
         self.embedding = nn.Embedding(n_classes, latent_dim)
@@ -69,11 +70,6 @@ class ConditionalVAE(GeneratorModule):
         self.decoder = mlp(2 * latent_dim, self.heads.width, width=width, depth=depth)
         self.register_buffer("residual", torch.zeros(self.heads.n_numbers))
         self.latents = ClassMixtures(n_classes, latent_dim)
-
-    @property
-    def beta(self) -> float:
-        """Weight of the Kullback-Leibler term."""
-        return 0.1 * 0.3 ** largeness(int(self.counts.sum())) if isinstance(self._beta, str) else self._beta
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latent of each record: `(n, latent_dim)` each."""
@@ -123,15 +119,17 @@ class ConditionalVAE(GeneratorModule):
     def sample(self, y: Tensor, *, rng: torch.Generator) -> Tensor:
         """Draw latents of each class, decode them, draw categories and emit numbers.
 
-        Numbers are the decoded mean where a class is small, since noise only blurs what little is known of the class;
-        the larger it is, the more of the residual noise they have, since then something can be learned from it.
+        Where a class is small, latents and categories are colder and numbers are the decoded mean, since noise only
+        blurs what little is known of the class; the larger it is, the more of all three noises its records have, since
+        then something can be learned from them.
         """
         small = smallness(self.counts)
         z = self.latents.sample(y, 1 - (1 - self.temperature) * small, rng=rng)
+        colder = 1 - (1 - self.category_temperature) * small
         noise = (1 - small)[y, None] * self.residual
-        return self.heads.emit(self.decode(z, y), rng=rng, noise=noise)
+        return self.heads.emit(self.decode(z, y), rng=rng, temperature=colder[y], noise=noise)
 
     @classmethod
     def steps_for(cls, n_records: int) -> int:
-        """600 batches for small sets, up to 3,000 for large ones."""
-        return round(600 * 5 ** largeness(n_records))
+        """400 batches for small sets, up to 3,000 for large ones."""
+        return round(400 * 7.5 ** largeness(n_records))
