@@ -4,7 +4,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 BIN = .venv/bin
 PEERS = .venv-peers/bin
 
-.PHONY: install demo test test-all check format bench bench-peers clean
+.PHONY: install demo test test-all test-pandas2 check format bench bench-peers clean
 
 install: .venv/installed
 
@@ -22,6 +22,17 @@ test: install
 
 test-all: install
 	$(BIN)/python -m pytest -q -m ""
+
+# The oldest pandas that setup.cfg allows, in an environment of its own.
+test-pandas2: .venv-pandas2/installed
+	.venv-pandas2/bin/python -m pytest -q
+
+.venv-pandas2/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-pandas2
+	sed "s/^pandas==.*/pandas==2.3.3/" constraints.txt > .venv-pandas2/constraints.txt
+	.venv-pandas2/bin/pip install --quiet -c .venv-pandas2/constraints.txt torch==2.13.0
+	.venv-pandas2/bin/pip install --quiet -c .venv-pandas2/constraints.txt -e ".[test]"
+	touch $@
 
 # Doctests run with the tests: they need the whole library anyway.
 check: install
@@ -53,5 +64,5 @@ bench-peers: install .venv-peers/installed
 	$(BIN)/python benchmarks/run.py adult
 
 clean:
-	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-pandas2 .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

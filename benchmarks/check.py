@@ -67,12 +67,15 @@ TARGETS = [
     Target("VAE, failures", lambda: results("gain_tabular")["failures"]["vae"], "<=", 0),
     Target("GAN, failures", lambda: results("gain_tabular")["failures"]["gan"], "<=", 0),
     Target("VAE, fit on 100 rows and make 500, seconds", lambda: _slowest("vae"), "<=", 3),
-    Target("the same, times faster than CTGAN", lambda: _ctgan_seconds() / _slowest("vae"), ">=", 10),
+    Target("the same, times faster than CTGAN", lambda: _times_faster_than_ctgan(), ">=", 10),
     Target("VAE, Adult-like rows sampled a second", lambda: results("speed")["sampled_rows_per_second"], ">=", 200_000),
     Target("memory that grows while a million rows are streamed, MB", lambda: _growth("streaming"), "<=", 100),
     Target(
         "peak memory with 50,000 rows of 10,000 levels, MB", lambda: results("speed")["levels"]["peak_mb"], "<=", 2000
     ),
+    Target("choosing over the best single candidate, points", lambda: _chosen_over_best(), ">=", 0.0),
+    Target("choosing on its worst table, points", lambda: results("choosing")["worst"]["gain"], ">=", -0.3),
+    Target("noise that is left alone, share", lambda: results("choosing")["noise"]["none"], ">=", 0.95),
     Target("Adult, fit, seconds", lambda: results("adult")["fit_seconds"], "<=", 120),
     Target("Adult, VAE over CTGAN in place of real rows, points", lambda: _adult_over_ctgan(), ">=", 0),
 ]
@@ -87,11 +90,17 @@ def _adult_over_ctgan() -> float:
     return round(vae - ctgan, 2)
 
 
-def _ctgan_seconds() -> float:
-    """The quickest of CTGAN's fits on 100 rows."""
-    return min(
-        fit["seconds"] for fit in results("peers")["fit_and_sample"] if (fit["peer"], fit["n"]) == ("ctgan", 100)
-    )
+def _chosen_over_best() -> float:
+    """Against the candidate that is best on average when always taken, known only afterwards."""
+    gains = dict(results("choosing")["gain"])
+    return round(gains.pop("chosen") - max(gains.values()), 3)
+
+
+def _times_faster_than_ctgan() -> float:
+    """On the table where the factor is smallest."""
+    ours = results("speed")["fit_and_sample_seconds"]["vae"]
+    theirs = {fit["set"]: fit["seconds"] for fit in results("peers")["fit_and_sample"] if fit["peer"] == "ctgan"}
+    return min(theirs[name] / seconds for name, seconds in ours.items())
 
 
 def _markdown(rows: list[list[str]]) -> str:
@@ -152,6 +161,20 @@ def _adult() -> str:
     return _markdown([["boosting learns from", "balanced accuracy", "macro-F1"], *rows])
 
 
+def _choosing() -> str:
+    found = results("choosing")
+    says = {"chosen": "chosen by `AutoResampler`", **{arm: f"always {arm}" for arm in found["gain"] if arm != "chosen"}}
+    rows = [
+        [text, f"{found['gain'][arm]:+.1f}", f"{min(row[arm] for row in found['by_set'].values()):+.1f}"]
+        for arm, text in says.items()
+    ]
+    noise = found["noise"]
+    text = (
+        f"On {noise['simulations']} tables with shuffled labels it left the data alone in {100 * noise['none']:.0f}%."
+    )
+    return f"{_markdown([['', 'gain, points of balanced accuracy', 'worst table'], *rows])}\n\n{text}"
+
+
 def _machine() -> str:
     found = results("gain_tabular")["machine"]
     return "{cores} cores of {cpu}, Python {python}, torch {torch}, scikit-learn {scikit-learn}.".format(**found)
@@ -162,6 +185,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "by_size": lambda: _gains("by_size"),
     "by_set": lambda: _gains("by_set"),
     "by_classifier": lambda: _gains("by_classifier"),
+    "choosing": _choosing,
     "speed": _speed,
     "adult": _adult,
     "machine": _machine,

@@ -13,14 +13,13 @@ import itertools
 import json
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
 import pandas as pd
-import torch
 from datasets import PEERS, Cell, peer_file
 from joblib import Parallel, delayed, parallel_config
 from scipy import stats
@@ -35,15 +34,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import synthaug
-from synthaug.generators.vicinity import Vicinity
-from synthaug.labels import Labels
-from synthaug.rng import torch_rng
 
 SIZES, SEEDS, AMOUNT, SMALL = (20, 50, 100, 200, 500), 5, 500, 200
-FEWER_SEEDS = {"gaussian": 2}  # no contender, only a landmark; compared on the seeds it has
 METRICS = ["balanced_accuracy", "f1_macro"]
-BASELINES = ["real", "duplicate", "class_weight", "smote", "jitter"]
-OURS = ["vae", "gan", "gaussian"]
+BASELINES = ["real", "duplicate", "class_weight", "smote", "jitter", "gaussian"]
+OURS = ["vae", "gan"]
 QUICK = {"sets": ["wine", "haberman", "credit"], "sizes": [20, 100], "seeds": 1}
 
 
@@ -60,33 +55,12 @@ class MadeElsewhere:
         return rows, pd.concat([y, made[y.name]], ignore_index=True)
 
 
-class ClassGaussian(synthaug.SynthResampler):
-    """A landmark: rows from one shrunk Gaussian a class over the encoded rows, with no network."""
-
-    def _rows(
-        self, frame: pd.DataFrame, y: np.ndarray, counts: Mapping[Any, int], seed: int
-    ) -> tuple[pd.DataFrame, np.ndarray]:
-        codec, coding = synthaug.TableCodec().fit(frame), Labels.of(y)
-        x, codes, rng = codec.encode(frame), torch.from_numpy(coding.encode(y)), torch_rng(seed)
-        wanted = torch.repeat_interleave(torch.arange(len(coding.classes)), torch.tensor(list(counts.values())))
-        vicinity = Vicinity(x, codes, codec.spec, scale=0.8, counts=torch.ones(len(coding.classes)))
-        own = [torch.where(codes == label)[0] for label in range(len(coding.classes))]
-        drawn = [own[label][torch.randint(len(own[label]), (), generator=rng)] for label in wanted.tolist()]
-        base = x[torch.stack(drawn)]  # categories of a random row of the class, numbers around the mean of the class
-        means = torch.stack([x[codes == label].mean(0) for label in range(len(coding.classes))])
-        base[:, vicinity.numbers] = means[wanted][:, vicinity.numbers]
-        made = codec.decode(vicinity.move(base, wanted, rng=rng))
-        return made, coding.decode(wanted.numpy()).to_numpy(y.dtype)
-
-
 def make_arm(name: str, cell: Cell) -> Any:
     """A fresh arm by its name."""
     if name == "vae":
         return synthaug.SynthResampler(amount=AMOUNT)
     if name == "gan":
         return synthaug.SynthResampler(synthaug.Synthesizer(generator=synthaug.ConditionalGAN), amount=AMOUNT)
-    if name == "gaussian":
-        return ClassGaussian(amount=AMOUNT)
     if name in PEERS:
         return MadeElsewhere(peer_file(name, cell))
     return synthaug.default_arms(amount=AMOUNT)[name]
@@ -134,7 +108,7 @@ def score_cell(cell: Cell, arms: list[str]) -> dict[str, Any]:
     return {
         **cell._asdict(),
         "arms": arms,
-        "scores": found.scores.drop(columns="split").round(6).to_dict("split", index=False)["data"],
+        "scores": found.scores.drop(columns=["split", "peak_mb"]).round(6).to_dict("split", index=False)["data"],
         "failures": found.failures[["arm", "estimator", "error"]].values.tolist(),
         "seconds": round(time.perf_counter() - start, 2),
     }
@@ -146,11 +120,15 @@ def stamp(arm: str) -> str:
     For our arms the generators count besides the judge. Before figures are published, empty the cache and run anew.
     """
     root = Path(synthaug.__file__).parent
-    judge = [*root.glob("evaluate/*.py"), root / "amounts.py", root / "oversampling.py", Path(datasets.__file__)]
+    parts = ("evaluate/baselines.py", "evaluate/paired.py", "evaluate/metrics.py", "amounts.py", "oversampling.py")
+    judge = [*(root / part for part in parts), Path(datasets.__file__)]
     ours = [*judge, *root.glob("generators/*.py")]
     files = ours if arm in OURS else judge
     sources = [file.read_bytes() for file in sorted(files)]
-    protocol = repr((classifiers(), AMOUNT, METRICS)).encode()
+    settings = {
+        name: repr(model[-1]) for name, model in classifiers().items()
+    }  # of the rest, repr has an address in it
+    protocol = repr((settings, AMOUNT, METRICS)).encode()
     return hashlib.sha256(b"\0".join([protocol, *sources])).hexdigest()[:12]
 
 
@@ -201,7 +179,7 @@ def _cells(sets: list[str], sizes: Iterable[int], seeds: int) -> list[Cell]:
 
 def _has(arm: str, cell: Cell) -> bool:
     """Whether an arm takes part in a cell: a peer does where it has left its rows."""
-    return cell.seed < FEWER_SEEDS.get(arm, cell.seed + 1) and (arm not in PEERS or peer_file(arm, cell).exists())
+    return arm not in PEERS or peer_file(arm, cell).exists()
 
 
 def _work_off(missing: list[tuple[Cell, list[str]]], stamps: dict[str, str], n_jobs: int, cells_file: Path) -> None:
@@ -245,6 +223,10 @@ def _tables(scores: pd.DataFrame, arms: list[str]) -> dict[str, Any]:
         "by_size": {arm: _rounded(gains[arm].groupby(["set", "n"]).mean().groupby("n").mean()) for arm in arms},
         "by_set": {arm: _rounded(by_set[arm]) for arm in arms},
         "by_classifier": {arm: _rounded(small_gains[arm].groupby("classifier").mean()) for arm in arms},
+        "by_set_and_classifier": {
+            arm: {name: _by_classifier(rows[arm]) for name, rows in small_gains.groupby("set", sort=False)}
+            for arm in arms
+        },
         "worst_set": {arm: {"set": by_set[arm].idxmin(), "gain": round(float(by_set[arm].min()), 3)} for arm in arms},
     }
 
@@ -252,6 +234,11 @@ def _tables(scores: pd.DataFrame, arms: list[str]) -> dict[str, Any]:
 def _by_set(differences: pd.Series) -> pd.Series:
     """The mean difference of each table; where one of the two has no score, there is no difference."""
     return differences.dropna().groupby(["set", "n"], sort=False).mean().groupby("set", sort=False).mean()
+
+
+def _by_classifier(differences: pd.Series) -> dict[str, float]:
+    """The mean difference of each classifier, every size counting the same."""
+    return _rounded(differences.dropna().groupby(["classifier", "n"]).mean().groupby("classifier").mean())
 
 
 def _interval(by_set: pd.Series) -> dict[str, float]:

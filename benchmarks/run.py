@@ -3,6 +3,8 @@
 python benchmarks/run.py gain_tabular [--quick] [--sets ...] [--arms ...] [-o FILE]
 python benchmarks/run.py speed
 python benchmarks/run.py adult
+python benchmarks/run.py choosing
+python benchmarks/run.py priors           (no measurement: what `choose` starts from, out of results/gain_tabular.json)
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import choosing
 import costs
 import datasets
 import gain
+
+import synthaug
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ["synthaug", "torch", "pytorch-lightning", "scikit-learn", "imbalanced-learn", "pandas", "numpy"]
@@ -57,7 +62,6 @@ def run_gain(args: argparse.Namespace) -> None:
         "sets": {name: datasets.SOURCES[name].kind for name in sets},
         "sizes": sizes,
         "seeds": list(range(seeds)),
-        "fewer_seeds": gain.FEWER_SEEDS,
         "arms": args.arms,
         "added_rows": gain.AMOUNT,
         "classifiers": {name: repr(model[-1]) for name, model in gain.classifiers().items()},
@@ -81,10 +85,46 @@ def run_adult(args: argparse.Namespace) -> None:
     write(args.output or RESULTS / "adult.json", "adult", costs.ADULT, costs.adult(quick=args.quick))
 
 
+def run_choosing(args: argparse.Namespace) -> None:
+    """What choosing by inner folds gains, against always taking one candidate; and what it says to noise."""
+    sizes, seeds = ([20], 1) if args.quick else ([20, 100], 1)
+    protocol = {
+        "sizes": sizes,
+        "seeds": list(range(seeds)),
+        "candidates": choosing.CANDIDATES,
+        "added_rows": gain.AMOUNT,
+        "noise": choosing.NOISE,
+    }
+    figures = choosing.measure(sizes, seeds, os.cpu_count() or 1)
+    write(args.output or RESULTS / "choosing.json", "choosing", protocol, figures)
+
+
+def run_priors(args: argparse.Namespace) -> None:
+    """What `synthaug.choose` expects of each arm, from the gains on small tables."""
+    found = json.loads((RESULTS / "gain_tabular.json").read_text())
+    gains = [
+        [table, found["protocol"]["sets"][table], kind, arm, metric, round(gain / 100, 4)]
+        for metric, figures in found["metrics"].items()
+        for arm, tables in figures["by_set_and_classifier"].items()
+        for table, kinds in tables.items()
+        for kind, gain in kinds.items()
+    ]
+    file = args.output or Path(synthaug.__file__).parent / "evaluate" / "priors.json"
+    lines = ",\n".join(map(json.dumps, gains))
+    file.write_text(f'{{"source": "benchmarks/results/gain_tabular.json", "gains": [\n{lines}\n]}}\n')
+    print(f"wrote {file}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for name, function in {"gain_tabular": run_gain, "speed": run_speed, "adult": run_adult}.items():
+    for name, function in {
+        "gain_tabular": run_gain,
+        "speed": run_speed,
+        "adult": run_adult,
+        "choosing": run_choosing,
+        "priors": run_priors,
+    }.items():
         command = commands.add_parser(name, help=function.__doc__)
         command.set_defaults(function=function)
         command.add_argument("--quick", action="store_true", help="a small part, to see that it works")

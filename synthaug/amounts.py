@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
@@ -13,9 +12,10 @@ from imblearn.utils import check_sampling_strategy
 from synthaug.errors import ParameterError, raise_problems
 from synthaug.labels import Labels
 
-__all__ = ["Amount", "Strategy", "synthetic_counts"]
+__all__ = ["MOST", "Amount", "Strategy", "synthetic_counts"]
 
 Strategy = str | float | Mapping[Any, int] | Callable[..., Mapping[Any, int]]
+MOST = 10**12  # records: no machine holds more, and a greater number is a slip
 Amount = int | float | Mapping[Any, int] | None
 
 
@@ -39,7 +39,7 @@ def synthetic_counts(
 
     Raises:
         DataError: labels that `check_labels` refuses.
-        ParameterError: an unknown label, a negative or fractional number, or both `amount` and `sampling_strategy`.
+        ParameterError: an unknown label, a number out of bounds, or both `amount` and `sampling_strategy`.
 
     >>> y = ["a"] * 6 + ["b"] * 2
     >>> synthetic_counts(y)
@@ -83,10 +83,10 @@ def _added(classes: tuple[Any, ...], n: int, amount: int | float | Mapping[Any, 
     if isinstance(amount, Mapping):
         raise_problems(_problems(classes, amount, "amount"), ParameterError)
         return {label: int(amount.get(label, 0)) for label in classes}
-    if isinstance(amount, bool) or not isinstance(amount, Real) or not math.isfinite(amount) or amount < 0:
+    if isinstance(amount, bool) or not isinstance(amount, Real) or not 0 <= amount <= MOST:
         raise ParameterError(
             "Expected `amount` to be None, a number of records, a share of the real records, or {label: number}, "
-            f"none below 0, got {amount!r}."
+            f"none below 0 or above {MOST:,}, got {amount!r}."
         )
     total = int(amount) if isinstance(amount, Integral) else round(amount * n)
     each, rest = divmod(total, len(classes))
@@ -101,4 +101,9 @@ def _problems(classes: tuple[Any, ...], numbers: Mapping[Any, int], name: str) -
         for label, number in numbers.items()
         if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 0
     ]
-    return unknown + odd
+    vast = [
+        f"Expected at most {MOST:,} in `{name}`, got {number} for label {label!r}."
+        for label, number in numbers.items()
+        if isinstance(number, int) and number > MOST
+    ]
+    return unknown + odd + vast

@@ -1,4 +1,4 @@
-"""The command line: `synthaug augment | fit | sample | inspect | demo`."""
+"""The command line: `synthaug augment | fit | sample | inspect | compare | report | demo`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from synthaug.config import StudyConfig
+    from synthaug.evaluate.comparison import Comparison
+    from synthaug.mix.grow import Growth
     from synthaug.synthesizer import Synthesizer
 
 __all__ = ["app", "main"]
@@ -21,6 +24,8 @@ __all__ = ["app", "main"]
 MOST_SHARE = 10.0  # beyond it, a share is more likely a number of rows written with a point
 TABLES = (".csv", ".parquet")
 MODEL, POOL = "synthesizer.json", "_manifest.json"  # the files by which folders of ours are known
+PAGE, COMPARISON, GAINS = "index.html", "comparison.json", "gains.csv"
+_FOR_PYTHON = re.compile(r"`TableCodec\(.*\)`")  # advice about identifiers, which the command line has an option for
 _PAIR = re.compile(r"(.*?)=([^=,]*)(?:,|$)", re.DOTALL)  # a label may hold commas and equals signs
 
 app = typer.Typer(
@@ -39,6 +44,10 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite the output if it
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same rows.")]
 Model = Annotated[str, typer.Option("--generator", "-g", help="vae or gan.")]
 PerClass = Annotated[bool, typer.Option("--per-class", help="Train one network a class.")]
+Separator = Annotated[str, typer.Option("--sep", help="What separates the cells of a CSV file, such as ';' or '\\t'.")]
+Identifiers = Annotated[
+    bool, typer.Option("--keep-identifiers", help="Learn also text columns in which hardly a value repeats, as levels.")
+]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Training batches; chosen from the data by default.")]
 
 
@@ -72,6 +81,8 @@ def augment(
     select: Annotated[bool, typer.Option("--select", help="Keep only rows that pass Agreement and Distance.")] = False,
     generator: Model = "vae",
     per_class: PerClass = False,
+    keep_identifiers: Identifiers = False,
+    sep: Separator = ",",
     steps: Steps = None,
     seed: Seed = 0,
     force: Force = False,
@@ -79,20 +90,20 @@ def augment(
     """Append generated rows to a table; the rows you have come first, untouched."""
     with _errors():
         _free(output, force, TABLES)
-        from synthaug.mix.frame import augment as grow_table
+        from synthaug.mix.frame import grow_frame
         from synthaug.selection import Agreement, Distance
         from synthaug.tables import read_table, write_table
 
-        read = read_table(table)
+        read = read_table(table, sep=_separator(sep))
         df = read.frame
 
         column = _column(df, target)
         labels = df.get(column)
-        grown = grow_table(
+        grown, growth = grow_frame(
             df,
             column,
             amount=_amount(amount, labels),
-            synthesizer=_synthesizer(generator, per_class, steps, seed),
+            synthesizer=_synthesizer(generator, per_class, steps, seed, keep_identifiers),
             criteria=(Agreement(), Distance()) if select else (),
             flag=flag,
             random_state=seed,
@@ -102,7 +113,9 @@ def augment(
         shares = ", ".join(f"{label}: {n}" for label, n in added.items() if n)
         made = f"{len(grown) - len(df)} generated{f' ({shares})' if shares else ''}"
         typer.echo(f"{output}: {len(df)} rows as they were, {made}.")
-        typer.echo("Whether they help is measured, not assumed: see `synthaug.compare`.")
+        if select and growth is not None:
+            typer.echo(_about_selection(growth))
+        typer.echo("Whether they help is measured, not assumed: see `synthaug compare`.")
 
 
 @app.command()
@@ -112,6 +125,8 @@ def fit(
     output: Output,
     generator: Model = "vae",
     per_class: PerClass = False,
+    keep_identifiers: Identifiers = False,
+    sep: Separator = ",",
     steps: Steps = None,
     seed: Seed = 0,
     force: Force = False,
@@ -124,12 +139,12 @@ def fit(
         from synthaug.errors import DataError
         from synthaug.tables import read_table
 
-        df = read_table(table).frame
+        df = read_table(table, sep=_separator(sep)).frame
 
         column = _column(df, target)
         if column not in df:
             raise DataError(f"There is no column {target!r} in {table}: there are {listed(list(df.columns))}.")
-        synthesizer = _synthesizer(generator, per_class, steps, seed)
+        synthesizer = _synthesizer(generator, per_class, steps, seed, keep_identifiers)
         synthesizer.fit(df.drop(columns=[column]), df[column], checkpoint=checkpoint)
         synthesizer.save(output, overwrite=force)
         typer.echo(f"{output}: learned {len(df)} rows of {len(synthesizer.classes_)} classes.")
@@ -177,6 +192,62 @@ def inspect(
 
 
 @app.command()
+def compare(
+    table: Table,
+    output: Output,
+    target: Annotated[str | None, typer.Option("--target", "-t", help="The column that holds the class.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A YAML file with what is not given here.")] = None,
+    arm: Annotated[list[str] | None, typer.Option(help="vae, smote, ...; again for each. All but gan.")] = None,
+    estimator: Annotated[list[str] | None, typer.Option(help="logistic, forest, ...; again for each.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="balanced_accuracy, roc_auc, ...; again for each.")] = None,
+    amount: Annotated[str | None, typer.Option(help="Rows to add: a number or a share (0.5).")] = None,
+    folds: Annotated[int | None, typer.Option(help="Stratified folds; 5 folds twice by default.")] = None,
+    groups: Annotated[str | None, typer.Option(help="A column whose equal values stay together.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same study; 0 by default.")] = None,
+    title: Annotated[str | None, typer.Option(help="The line above the verdict.")] = None,
+    store: Annotated[Path | None, typer.Option(help="A folder from which an interrupted study goes on.")] = None,
+    jobs: Annotated[int, typer.Option(help="How many cells run at once; -1 is one a core.")] = -1,
+    sep: Separator = ",",
+    force: Force = False,
+) -> None:
+    """Measure what each way to enlarge a training set adds, and write a report into a folder."""
+    with _errors():
+        _free(output, force, COMPARISON)
+        from synthaug.config import StudyConfig, measure
+        from synthaug.tables import read_table
+
+        given = {"target": target, "arms": arm, "estimators": estimator, "metrics": metric, "folds": folds}
+        size = None if amount is None else _number(amount, "--amount")
+        study = StudyConfig.of(config, **given, amount=size, groups=groups, seed=seed, title=title)
+        df = read_table(table, sep=_separator(sep)).frame
+        found = measure(study, df, store=store, n_jobs=jobs)
+        _write_study(study, df, found, output, force, table.name)
+        typer.echo(found.to_markdown())
+        typer.echo(f"\nThe page is {output / PAGE}; beside it are {COMPARISON} and {GAINS}.")
+        failed = ", ".join(map(repr, found.failures["arm"].unique()))
+    if failed:
+        typer.secho(f"Error: {failed} failed in some cells: see above.", fg=typer.colors.RED, err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    comparison: Annotated[Path, typer.Argument(help="A comparison.json that `synthaug compare` wrote.")],
+    output: Output,
+    title: Annotated[str | None, typer.Option(help="The line above the verdict.")] = None,
+    force: Force = False,
+) -> None:
+    """Make a page of a comparison that was measured before."""
+    with _errors():
+        _free(output, force, (".html",))
+        from synthaug.evaluate.comparison import Comparison
+
+        found = Comparison.from_json(comparison)
+        found.to_html(output, title=title)
+        typer.echo(f"{found.verdict()}\nThe page is {output}.")
+
+
+@app.command()
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="A folder for the report.")] = Path("demo"),
     seed: Seed = 0,
@@ -204,8 +275,12 @@ def _errors() -> Iterator[None]:
 
         if not isinstance(error, SynthaugError | OSError):
             raise
-        typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
+        typer.secho(f"Error: {_for_shell(error)}", fg=typer.colors.RED, err=True)
         raise typer.Exit(1) from None
+
+
+def _for_shell(message: object) -> str:
+    return _FOR_PYTHON.sub("--keep-identifiers", str(message))
 
 
 @contextmanager
@@ -215,7 +290,7 @@ def _warnings() -> Iterator[None]:
 
     def show(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
         if issubclass(category, SynthaugWarning):
-            typer.secho(f"Warning: {message}", fg=typer.colors.YELLOW, err=True)
+            typer.secho(f"Warning: {_for_shell(message)}", fg=typer.colors.YELLOW, err=True)
         else:
             show_others(message, category, *args, **kwargs)
 
@@ -247,16 +322,32 @@ def _column(df: pd.DataFrame, name: str) -> Any:
     return next((column for column in df.columns if str(column) == name), name)
 
 
-def _synthesizer(generator: str, per_class: bool, steps: int | None, seed: int) -> Synthesizer:
+def _separator(text: str) -> str:
+    from synthaug.errors import ParameterError
+
+    sep = text.replace("\\t", "\t")
+    if len(sep) != 1 or sep.isalnum() or sep in '"\r\n':
+        raise ParameterError(f"Expected --sep to be one character such as ';' or '\\t', got {text!r}.")
+    return sep
+
+
+def _synthesizer(generator: str, per_class: bool, steps: int | None, seed: int, keep_identifiers: bool) -> Synthesizer:
+    from synthaug.codecs.tabular import TableCodec
     from synthaug.errors import ParameterError
     from synthaug.generators.gan import ConditionalGAN
     from synthaug.generators.vae import ConditionalVAE
     from synthaug.synthesizer import Synthesizer
 
-    known = {"vae": ConditionalVAE, "gan": ConditionalGAN}
+    known: dict[str, Any] = {"vae": ConditionalVAE, "gan": ConditionalGAN}
     if generator not in known:
         raise ParameterError(f"Expected --generator to be vae or gan, got {generator!r}.")
-    return Synthesizer(generator=known[generator], per_class=per_class, max_steps=steps or "auto", random_state=seed)
+    return Synthesizer(
+        TableCodec(identifiers="keep" if keep_identifiers else "drop"),
+        known[generator],
+        per_class=per_class,
+        max_steps=steps or "auto",
+        random_state=seed,
+    )
 
 
 def _amount(text: str | None, labels: pd.Series | None) -> Any:
@@ -305,6 +396,16 @@ def _number(text: str, what: str) -> int | float:
         raise ParameterError(f"Expected {what} to be a number or label=number,..., got {text!r}.") from None
 
 
+def _about_selection(growth: Growth) -> str:
+    """How many rows were dropped, and why."""
+    counts = growth.rejected.groupby(["criterion", "reason"], sort=False, as_index=False)["rejected"].sum()
+    why = [f"{n} for {reason} ({criterion})" for criterion, reason, n in counts.itertuples(index=False) if n]
+    if counts["rejected"].sum() > growth.dropped:
+        why.append("some for several reasons")
+    told = f"{growth.drawn} rows were drawn to choose from, {growth.dropped} of them dropped"
+    return f"{told}{': ' if why else ''}{', '.join(why)}."
+
+
 def _fill_pool(synthesizer: Synthesizer, counts: Any, output: Path, seed: int, force: bool) -> None:
     """Shard by shard into a hidden folder, renamed when it is whole."""
     from synthaug.files import atomic_folder
@@ -343,6 +444,25 @@ def _about_pool(path: Path) -> dict[str, Any]:
             f"source {i}": f"{s.name}, seed {s.seed}, training rows {s.fingerprint}" for i, s in enumerate(pool.sources)
         },
     }
+
+
+def _write_study(study: StudyConfig, df: pd.DataFrame, found: Comparison, output: Path, force: bool, name: str) -> None:
+    """The folder of a report, whole or not at all."""
+    from synthaug.config import examples
+    from synthaug.evaluate.studies import attempt
+    from synthaug.files import atomic_folder
+
+    gains = found.gains()
+    pooled = gains[(gains["estimator"] == "all") & (gains["metric"] == found.metrics[0])].dropna(subset="gain")
+    best = str(pooled.sort_values("gain")["arm"].iloc[-1]) if len(pooled) else ""
+    problem, rows = attempt(examples, study, df, best)
+    if problem is not None:
+        typer.echo(f"The page has no examples of rows: {problem}", err=True)
+    shown = {best: rows} if problem is None and len(rows) else None
+    with atomic_folder(output, overwrite=force) as temporary:
+        found.to_html(temporary / PAGE, title=study.title or f"Does it help on {name}?", examples=shown)
+        found.to_json(temporary / COMPARISON)
+        gains.to_csv(temporary / GAINS, index=False)
 
 
 def _show(facts: dict[str, Any]) -> None:

@@ -19,11 +19,13 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from synthaug.augmenting import augment
 from synthaug.evaluate.baselines import default_arms
 from synthaug.evaluate.comparison import Comparison, compare
+from synthaug.evaluate.fidelity import fidelity
+from synthaug.evaluate.privacy import privacy_risk
 from synthaug.files import atomic_write
 from synthaug.generators.gan import ConditionalGAN
-from synthaug.mix.frame import augment
 from synthaug.mix.resample import SynthResampler
 from synthaug.rng import numpy_rng
 from synthaug.synthesizer import Synthesizer
@@ -35,14 +37,14 @@ COUNTS = {"benign": 180, "malignant": 20}
 
 
 def run(folder: Path, *, seed: int, echo: Callable[[str], object]) -> Comparison:
-    """Grow the table, compare the arms, and write `report.md`, `gains.csv` and `augmented.csv` into `folder`.
+    """Grow the table, compare the arms, and write `index.html`, `gains.csv` and `augmented.csv` into `folder`.
 
     >>> from synthaug.demo import small_table
-    >>> X, y = small_table(0)
-    >>> X.shape, y.value_counts().tolist()
-    ((200, 30), [180, 20])
+    >>> X, y, rest = small_table(0)
+    >>> X.shape, y.value_counts().tolist(), len(rest)
+    ((200, 30), [180, 20], 188)
     """
-    X, y = small_table(seed)
+    X, y, rest = small_table(seed)
     echo(f"{len(X)} tumours with {X.shape[1]} measurements each: {_shares(y)}.")
     arms = {
         **default_arms(amount=AMOUNT, random_state=seed),
@@ -55,22 +57,32 @@ def run(folder: Path, *, seed: int, echo: Callable[[str], object]) -> Comparison
     echo(f"... took {time.perf_counter() - start:.0f} s.\n")
     echo(comparison.to_markdown())
     grown = augment(X.assign(diagnosis=y), "diagnosis", amount=AMOUNT, flag="synthetic", random_state=seed)
+    made = grown[grown["synthetic"]].drop(columns=["synthetic", "diagnosis"]).reset_index(drop=True)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "report.md", _report(comparison, grown))
+    comparison.to_html(
+        folder / "index.html",
+        title="Breast tumours, 180 benign and 20 malignant",
+        fidelity={"vae": fidelity(X, made, random_state=seed)},
+        privacy={"vae": privacy_risk(X, made, rest, random_state=seed)},
+        examples={"vae": grown.groupby(["diagnosis", "synthetic"]).head(3)},
+    )
     _write(folder / "gains.csv", comparison.to_dataframe().to_csv(index=False))
     _write(folder / "augmented.csv", grown.to_csv(index=False))
-    echo(f"\nWritten: {folder / 'report.md'}, gains.csv, and augmented.csv with {AMOUNT} generated rows.")
+    echo(f"\n{comparison.verdict()}\nThe page: {folder / 'index.html'}. Beside it gains.csv, and augmented.csv with")
+    echo(f"{AMOUNT} generated rows.")
     return comparison
 
 
-def small_table(seed: int) -> tuple[pd.DataFrame, pd.Series]:
-    """Measurements and diagnosis of 180 benign and 20 malignant tumours."""
+def small_table(seed: int) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
+    """Measurements and diagnosis of 180 benign and 20 malignant tumours; measurements of 188 others in these shares."""
     data = load_breast_cancer(as_frame=True)
     y = data.target.map(dict(enumerate(data.target_names))).rename("diagnosis")
     rng = numpy_rng(seed, "demo")
     rows = np.concatenate([rng.choice(np.flatnonzero(y == label), n, replace=False) for label, n in COUNTS.items()])
     rng.shuffle(rows)
-    return data.data.iloc[rows].reset_index(drop=True), y.iloc[rows].reset_index(drop=True)
+    others = {label: np.setdiff1d(np.flatnonzero(y == label), rows) for label in COUNTS}
+    rest = data.data.iloc[np.concatenate([others[label][: 170 * n // 180] for label, n in COUNTS.items()])]
+    return data.data.iloc[rows].reset_index(drop=True), y.iloc[rows].reset_index(drop=True), rest.reset_index(drop=True)
 
 
 def _estimators() -> dict[str, object]:
@@ -84,29 +96,6 @@ def _estimators() -> dict[str, object]:
 
 def _shares(y: pd.Series) -> str:
     return ", ".join(f"{n} {label}" for label, n in y.value_counts().items())
-
-
-def _report(comparison: Comparison, grown: pd.DataFrame) -> str:
-    rows = grown.groupby(["diagnosis", "synthetic"]).head(2).sort_values(["diagnosis", "synthetic"], kind="stable")
-    shown = rows.iloc[:, [-1, -2, 0, 1, 2, 3, 4]].round(4)
-    table = [
-        "| " + " | ".join(map(str, row)) + " |" for row in [shown.columns, ["---"] * shown.shape[1], *shown.to_numpy()]
-    ]
-    return "\n".join(
-        [
-            "# Does it help? Part of the breast cancer table, 180 benign and 20 malignant tumours",
-            "",
-            f"{AMOUNT} rows are added to the training rows, balanced over the classes. The gain is over the real rows",
-            "alone, in points of balanced accuracy on rows that no arm has seen, over 10 paired splits.",
-            "",
-            comparison.to_markdown(),
-            "",
-            "Some rows of `augmented.csv`, real ones first:",
-            "",
-            *table,
-            "",
-        ]
-    )
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synthaug.errors import DataError, DataTypeError
+from synthaug.errors import DataError, DataTypeError, SynthaugWarning
 from synthaug.schema import dtype_from_plain, dtype_to_plain, is_storable, is_whole, plain
 
-__all__ = ["Labels", "check_labels", "check_target"]
+__all__ = ["Labels", "check_labels", "check_target", "warn_of_many"]
 
 _SCALARS = (bool, int, float, str)
+_MANY = 10  # classes from which there may be too many
 _KINDS = {str: "strings", bool: "bools", float: "numbers"}
 
 
@@ -78,6 +80,27 @@ def check_target(labels: Any, records: Any = None) -> pd.Series:
             "them, for example with `labels.infer_objects()`."
         )
     return series
+
+
+def warn_of_many(labels: pd.Series) -> None:
+    """Warn of checked labels that look like no classes: most values come once, or there is one for every second record.
+
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn_of_many(pd.Series([23, 67, 45, 31, 52, 38, 71, 29, 60, 44, 23], name="age"))
+    >>> print(caught[0].message)
+    The labels ('age') have 10 values in 11 records, 9 of them once: this looks like a quantity or an identifier, and each value would be a class of its own. Bin it, for example with `pandas.cut`, or choose another target.
+    """  # noqa: E501
+    counts = labels.value_counts()
+    n, once = int((counts > 0).sum()), int((counts == 1).sum())
+    if n >= _MANY and (2 * n > len(labels) or 2 * once > n):
+        warnings.warn(
+            f"{_called(labels)} have {n} values in {len(labels)} records, {once} of them once: this looks like a "
+            "quantity or an identifier, and each value would be a class of its own. Bin it, for example with "
+            "`pandas.cut`, or choose another target.",
+            SynthaugWarning,
+            stacklevel=3,
+        )
 
 
 def _called(series: pd.Series, name: str | None = None) -> str:

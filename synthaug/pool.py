@@ -15,7 +15,15 @@ import pyarrow as pa
 
 import synthaug
 from synthaug import shards
-from synthaug.errors import DataError, FileExistsSynthaugError, ParameterError, StorageError, raise_problems
+from synthaug.errors import (
+    DataError,
+    DataTypeError,
+    FileExistsSynthaugError,
+    ParameterError,
+    StorageError,
+    raise_problems,
+)
+from synthaug.fingerprint import are_digests, is_digested
 from synthaug.labels import check_labels
 from synthaug.schema import Schema, is_storable, plain
 
@@ -24,6 +32,7 @@ __all__ = ["Pool", "Source"]
 _LABEL, _ORIGIN, _SCORE = "__label__", "__origin__", "__score__"
 _MAX_BYTES = 8 * 2**30
 _SHARD_ROWS = 2**20
+_DIGESTS = 2**25  # the most characters of digests in a manifest
 _KIND = "synthaug pool"
 
 
@@ -37,9 +46,10 @@ class Source:
             what the generator saw.
         seed: What its sampling was seeded with.
         details: Anything else worth keeping, as plain JSON.
+        digests: Of the training rows (see `synthaug.fingerprint.digests`), for `Pool.trained_on`; empty if unknown.
 
     Raises:
-        ParameterError: a name, fingerprint or seed of another type; details that JSON cannot write.
+        ParameterError: a name, fingerprint, seed or digests of another type; details that JSON cannot write.
 
     >>> Source("vae", "", 0) == Source("vae", "", 0)
     True
@@ -49,6 +59,7 @@ class Source:
     fingerprint: str
     seed: int
     details: Mapping[str, Any] = field(default_factory=dict)
+    digests: str = field(default="", repr=False, compare=False)  # what they are made of has its fingerprint
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seed", plain(self.seed))
@@ -56,6 +67,10 @@ class Source:
             raise ParameterError(
                 f"Expected a string, a string and an int for `name`, `fingerprint` and `seed`, got {self.name!r}, "
                 f"{self.fingerprint!r} and {self.seed!r}."
+            )
+        if self.digests != "" and not are_digests(self.digests, self.fingerprint):
+            raise ParameterError(
+                "Expected `digests` with the `fingerprint` of the same rows: see `synthaug.fingerprint`."
             )
         try:
             object.__setattr__(self, "details", json.loads(json.dumps(dict(self.details), allow_nan=False)))
@@ -205,6 +220,47 @@ class Pool:
         counts = {plain(label): int(n) for label, n in self.labels.value_counts().items() if n}
         return dict(sorted(counts.items()))
 
+    def trained_on(self, records: pd.DataFrame, labels: Any = None) -> np.ndarray:
+        """Which of the given rows some generator of this pool was trained on: test rows must not be among them.
+
+        Rows are the same if their values are, whatever their dtype and order. Only their digests are stored.
+
+        Args:
+            records: Rows with the columns of the pool, and possibly more, which are left aside.
+            labels: If given, a row counts only with the label it had in training.
+
+        Returns:
+            `(n,)` bool.
+
+        Raises:
+            DataError: columns that are missing, or a generator whose training rows were not noted, as with more than
+                262,144 of them.
+
+        >>> from synthaug.fingerprint import digests, fingerprint
+        >>> table, y = pd.DataFrame({"age": [30, 40, 50]}), ["a", "b", "a"]
+        >>> source = Source("copier", fingerprint(table, y), 0, digests=digests(table, y))
+        >>> Pool.of(table, y, source).trained_on(pd.DataFrame({"age": [50.0, 60.0]})).tolist()
+        [True, False]
+        """
+        if not isinstance(records, pd.DataFrame):
+            raise DataTypeError(f"Expected a DataFrame with the columns of the pool, got {type(records).__name__}.")
+        here = list(records.columns)
+        raise_problems(
+            f"Expected one column {name!r} in the records, as in the pool, got {here.count(name)}."
+            for name in self.records.columns
+            if here.count(name) != 1
+        )
+        labels = None if labels is None else check_labels(labels, records)
+        known = np.zeros(len(records), bool)
+        for source in {self.sources[place] for place in np.unique(self.origin)}:
+            if not source.digests:
+                raise DataError(
+                    f"It was not noted which rows the source {source.name!r} was trained on, so nothing can be said. "
+                    "`Synthesizer.sample` notes up to 262,144 of them."
+                )
+            known |= is_digested(source.digests, source.fingerprint, records[list(self.records.columns)], labels)
+        return known
+
     def to_dataframe(self, target: str | None = None, flag: str | None = None) -> pd.DataFrame:
         """The records, then a column of labels, then, if asked for, one that says they are synthetic.
 
@@ -350,8 +406,18 @@ def _meta(pool: Pool, before: Mapping[str, Any] | None = None) -> dict[str, Any]
         "label": Schema.of(pool.labels.to_frame(_LABEL)).to_dict(),
         "label_name": plain(pool.labels.name),
         "scores": list(pool.scores),
-        "sources": [asdict(source) for source in pool.sources],
+        "sources": [{name: value for name, value in asdict(s).items() if name != "digests"} for s in pool.sources],
+        "digests": _all_digests(pool.sources),
     }
+
+
+def _all_digests(sources: tuple[Source, ...]) -> dict[str, str]:
+    """Fingerprint -> digests, each once, as far as there is room for them in a manifest."""
+    found: dict[str, str] = {}
+    for source in sources:
+        if source.digests and sum(map(len, found.values())) + len(source.digests) <= _DIGESTS:
+            found[source.fingerprint] = source.digests
+    return found
 
 
 def _check_meta(meta: Mapping[str, Any], rows: int) -> None:
@@ -372,7 +438,8 @@ def _empty(manifest: shards.Manifest, folder: Path) -> Pool:
     meta = manifest.meta
     try:
         _check_meta(meta, sum(shard.rows for shard in manifest.shards))
-        sources = tuple(Source(**source) for source in meta["sources"])
+        digests = dict(meta.get("digests", {}))
+        sources = tuple(Source(**source, digests=digests.get(source["fingerprint"], "")) for source in meta["sources"])
         labels = Schema.from_dict(meta["label"]).empty()[_LABEL].rename(meta["label_name"])
         scores = {str(name): np.empty(0) for name in meta["scores"]}
         return Pool(Schema.from_dict(meta["columns"]).empty(), labels, np.empty(0, np.int32), sources, scores)

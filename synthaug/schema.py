@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta, timezone, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -14,10 +18,20 @@ import pyarrow as pa
 
 from synthaug.errors import DataError, StorageError, raise_problems
 
-__all__ = ["Schema", "dtype_from_plain", "dtype_to_plain", "is_storable", "is_whole", "plain"]
+__all__ = [
+    "Schema",
+    "dtype_from_plain",
+    "dtype_name",
+    "dtype_to_plain",
+    "is_storable",
+    "is_whole",
+    "named_dtype",
+    "plain",
+]
 
 _MISSING = {str(value).encode(): value for value in (np.nan, pd.NA, pd.NaT)}  # any other is None
 _JSON = {b"written as": b"JSON"}
+_ZONED = re.compile(r"datetime64\[(s|ms|us|ns), (?:pytz\.FixedOffset\((-?\d{1,4})\)|zoneinfo ([\w/+\-]{1,64}))\]")
 _PLAIN = (str, int, float, bool, type(None))
 """What a column may be called: what JSON can write."""
 
@@ -121,9 +135,9 @@ class Schema:
     def differences(self, other: Schema) -> list[str]:
         """What `other` has otherwise, one sentence a column.
 
-        >>> a, b = pd.DataFrame({"x": [1]}), pd.DataFrame({"x": ["1"]})
+        >>> a, b = pd.DataFrame({"x": [1]}), pd.DataFrame({"x": [1.0]})
         >>> Schema.of(a).differences(Schema.of(b))
-        ["Column 'x' has dtype str where int64 is expected."]
+        ["Column 'x' has dtype float64 where int64 is expected."]
         """
         mine, theirs = (
             dict(zip(self.names, self.dtypes, strict=True)),
@@ -331,8 +345,8 @@ def _restore(column: pa.ChunkedArray, field: pa.Field, dtype: Any) -> Any:
 def dtype_to_plain(dtype: Any) -> Any:
     """A pandas dtype as plain values, fit for JSON; categories with all their levels.
 
-    >>> dtype_to_plain(pd.CategoricalDtype(["b", "a"]))
-    {'levels': ['b', 'a'], 'dtype': 'str', 'ordered': False}
+    >>> dtype_to_plain(pd.CategoricalDtype([2, 1]))
+    {'levels': [2, 1], 'dtype': 'int64', 'ordered': False}
     """
     if isinstance(dtype, pd.CategoricalDtype):
         levels = dtype.categories
@@ -345,7 +359,7 @@ def dtype_to_plain(dtype: Any) -> Any:
         return {"arrow": str(dtype.pyarrow_dtype)}
     if isinstance(dtype, pd.StringDtype) and dtype.na_value is pd.NA:
         return f"string[{dtype.storage}]"
-    return str(dtype)
+    return dtype_name(dtype)
 
 
 def dtype_from_plain(state: Any) -> Any:
@@ -364,5 +378,42 @@ def dtype_from_plain(state: Any) -> Any:
         case {"arrow": str(name)}:
             return pd.api.types.pandas_dtype(f"{name}[pyarrow]")
         case str(name) if "dateutil" not in name:  # whose zones are files, opened by their path
-            return pd.api.types.pandas_dtype(name)
+            return named_dtype(name)
     raise TypeError(f"{state!r} is no dtype")
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name by which `named_dtype` finds a dtype: pandas' own, unless that is the name of another.
+
+    >>> dtype_name(pd.DatetimeTZDtype("ns", "Europe/Berlin"))
+    'datetime64[ns, Europe/Berlin]'
+    """
+    if (
+        isinstance(dtype, pd.DatetimeTZDtype)
+        and isinstance(dtype.tz, ZoneInfo)
+        and pd.DatetimeTZDtype.construct_from_string(str(dtype)) != dtype
+    ):
+        return f"datetime64[{dtype.unit}, zoneinfo {dtype.tz.key}]"
+    return str(dtype)
+
+
+def named_dtype(name: str) -> Any:
+    """The dtype of this name, as `dtype_name` gives it, also of the fixed offsets that pandas 2 reads from Parquet.
+
+    >>> named_dtype("datetime64[ns, pytz.FixedOffset(330)]").tz.utcoffset(None)
+    datetime.timedelta(seconds=19800)
+    """
+    zoned = _ZONED.fullmatch(name)
+    if zoned is None:
+        return pd.api.types.pandas_dtype(name)
+    unit: Any
+    unit, minutes, key = zoned.groups()
+    return pd.DatetimeTZDtype(unit, ZoneInfo(key) if key else _offset(int(minutes)))
+
+
+def _offset(minutes: int) -> tzinfo:
+    try:
+        offset: tzinfo = importlib.import_module("pytz").FixedOffset(minutes)
+        return offset
+    except ImportError:  # it came with pandas 2
+        return timezone(timedelta(minutes=minutes))

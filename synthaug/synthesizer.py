@@ -18,6 +18,7 @@ from safetensors.torch import save as dump
 from sklearn.base import BaseEstimator, clone
 
 from synthaug import __version__
+from synthaug.amounts import MOST
 from synthaug.codecs.base import Codec
 from synthaug.codecs.tabular import TableCodec
 from synthaug.errors import (
@@ -29,14 +30,15 @@ from synthaug.errors import (
     TrainingError,
 )
 from synthaug.files import atomic_folder, check_file, read_json, sha256, write_json
-from synthaug.fingerprint import fingerprint
+from synthaug.fingerprint import digests, fingerprint
 from synthaug.generators.base import GeneratorModule
 from synthaug.generators.gan import ConditionalGAN
 from synthaug.generators.training import Training
 from synthaug.generators.vae import ConditionalVAE
-from synthaug.labels import Labels
+from synthaug.labels import Labels, check_labels, warn_of_many
 from synthaug.pool import Pool, Source
 from synthaug.rng import RandomState, as_seed, derive, isolated, torch_rng
+from synthaug.shards import MANIFEST
 
 __all__ = ["Synthesizer"]
 
@@ -61,7 +63,8 @@ class Synthesizer(BaseEstimator):
 
     Other Arguments:
         batch_size: Records a training batch, or `"auto"`.
-        trainer_kwargs: Arguments of `pytorch_lightning.Trainer`: any logger, callbacks, strategy, accelerator.
+        trainer_kwargs: Arguments of `pytorch_lightning.Trainer`: any logger, callbacks, strategy, accelerator. With a
+            strategy of several processes your script runs in each: give a `random_state`, and save in one of them.
 
     Attributes:
         codec_: The fitted codec.
@@ -69,6 +72,7 @@ class Synthesizer(BaseEstimator):
         labels_: How labels are coded.
         generators_: The fitted networks: one, or one a class.
         fingerprint_: Of the training records.
+        digests_: By which `Pool.trained_on` knows them again.
 
     >>> from functools import partial
     >>> table = pd.DataFrame({"size": [1.0, 1.1, 5.0, 5.2] * 5, "kind": ["a", "a", "b", "b"] * 5})
@@ -114,10 +118,12 @@ class Synthesizer(BaseEstimator):
         self._check_arguments()
         self.__dict__.pop("generators_", None)  # a fit that fails leaves nothing half new
         coding = Labels.of(labels, records)
+        warn_of_many(check_labels(labels))
         codes = coding.encode(labels)
         self.codec_ = (_codec_for(records) if self.codec is None else clone(self.codec)).fit(records)
         self.labels_, self.classes_ = coding, np.array(coding.classes)
-        self.fingerprint_ = fingerprint(records, coding.decode(codes))
+        seen = records, coding.decode(codes)
+        self.fingerprint_, self.digests_ = fingerprint(*seen), digests(*seen)
         x, y = self.codec_.encode(records), torch.from_numpy(codes)
         self.class_counts_ = dict(zip(coding.classes, torch.bincount(y).tolist(), strict=True))
         jobs = [(x, y, len(coding.classes))]
@@ -205,7 +211,8 @@ class Synthesizer(BaseEstimator):
         seed = self.seed_ if random_state is None else as_seed(random_state)
         if chunk < CHUNK or chunk % CHUNK:
             raise ParameterError(f"Expected `chunk` to be a multiple of {CHUNK}, got {chunk}.")
-        source = Source(self._generator_name(), self.fingerprint_, seed, {"synthaug": __version__})
+        details = {"synthaug": __version__}
+        source = Source(self._generator_name(), self.fingerprint_, seed, details, self.digests_)
         n = int(ends[-1]) if len(ends) else 0
         starts = range(0, max(n, 1), chunk)
         places = (np.arange(start, min(start + chunk, n)) for start in starts)
@@ -247,6 +254,8 @@ class Synthesizer(BaseEstimator):
                 )
             if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
                 raise ParameterError(f"Expected the count for label {label!r} to be an int of at least 0, got {n!r}.")
+        if sum(wanted.values()) > MOST:
+            raise ParameterError(f"Expected at most {MOST:,} records in all, got {sum(wanted.values())}: draw fewer.")
         return self.labels_.encode(list(wanted)), np.cumsum(list(wanted.values()), dtype=np.int64)
 
     def _generator_name(self) -> str:
@@ -282,6 +291,7 @@ class Synthesizer(BaseEstimator):
                 "class_counts": list(self.class_counts_.values()),
                 "seed": self.seed_,
                 "fingerprint": self.fingerprint_,
+                "digests": self.digests_,
                 "weights": {"sha256": sha256(temporary / "weights.safetensors")},
             }
             text = json.dumps(state, indent=1, allow_nan=False)
@@ -306,6 +316,11 @@ class Synthesizer(BaseEstimator):
             StorageError: a file is missing, damaged, altered or of an unknown form.
         """
         folder = Path(folder)
+        if (folder / MANIFEST).exists() and not (folder / "synthesizer.json").exists():
+            raise StorageError(
+                f"{folder} is a pool, records that are drawn already, and no synthesizer: read it with `Pool.load` or "
+                "`pandas.read_parquet`, or name a folder that `synthaug fit` or `Synthesizer.save` wrote."
+            )
         state = read_json(folder / "synthesizer.json")
         if state.get("kind") != "synthesizer" or state.get("format") != FORMAT:
             raise StorageError(f"{folder} holds no synthesizer of format {FORMAT}: it was written by another version.")
@@ -343,6 +358,7 @@ class Synthesizer(BaseEstimator):
         self.classes_ = np.array(self.labels_.classes)
         self.class_counts_ = dict(zip(self.labels_.classes, state["class_counts"], strict=True))
         self.seed_, self.fingerprint_ = int(state["seed"]), str(state["fingerprint"])
+        self.digests_ = str(state.get("digests", ""))
         if custom is None:
             _check_size(state["generator"]["hparams"], weights)
         spec, n_classes = self.codec_.spec.to_dict(), 1 if self.per_class else len(self.classes_)

@@ -6,6 +6,7 @@ import csv
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -27,23 +28,25 @@ class TableFile:
     Args:
         frame: The table with the types that its values have.
         text: For a CSV file, every cell as it stands there.
+        sep: What separates its cells.
     """
 
     frame: pd.DataFrame
     text: pd.DataFrame | None = None
+    sep: str = ","
 
 
-def read_table(path: Path) -> TableFile:
-    """Read a .csv or .parquet file.
+def read_table(path: Path, *, sep: str = ",") -> TableFile:
+    """Read a .csv file, its cells separated by `sep`, or a .parquet file.
 
     In a CSV file whole numbers, decimals, true/false and ISO dates get their types; numbers with leading zeros are
     codes and stay text.
 
     Raises:
         StorageError: another kind of file, or one that cannot be read.
-        DataError: two columns of one name.
+        DataError: two columns of one name; a CSV file with another separator.
     """
-    readers: dict[str, Callable[[Path], TableFile]] = {".csv": _read_csv, ".parquet": _read_parquet}
+    readers: dict[str, Callable[[Path], TableFile]] = {".csv": partial(_read_csv, sep=sep), ".parquet": _read_parquet}
     if path.suffix not in readers:
         raise StorageError(f"Expected a .csv or .parquet file, got {path}: convert it first.")
     try:
@@ -63,11 +66,13 @@ def write_table(df: pd.DataFrame, path: Path, *, above: TableFile | None = None)
         df: The table.
         path: Where to.
         above: Where the first rows of `df` come from. From CSV to CSV they are written as they stand there, and the
-            other rows in their manner (dates, true and false, the mark of a missing value).
+            other rows in their manner (separator, dates, true and false, the mark of a missing value).
     """
     with atomic_write(path) as temporary:
         if path.suffix == ".csv":
-            (df if above is None or above.text is None else _in_the_manner_of(df, above)).to_csv(temporary, index=False)
+            above = above or TableFile(df)
+            text = df if above.text is None else _in_the_manner_of(df, above)
+            text.to_csv(temporary, index=False, sep=above.sep)
             return
         if df.columns.inferred_type not in ("string", "integer"):
             df = df.set_axis(df.columns.astype(str), axis=1)  # Parquet holds no names of several types
@@ -85,24 +90,42 @@ def _read_parquet(path: Path) -> TableFile:
     return TableFile(df)
 
 
-def _read_csv(path: Path) -> TableFile:
+def _read_csv(path: Path, sep: str) -> TableFile:
     with path.open(newline="", encoding="utf-8") as file:
-        names = next(csv.reader(file), [])
+        names = next(csv.reader(file, delimiter=sep), [])
+    _check_separator(path, names)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise DataError(f"Two columns of {path} are called {twice!r}: rename one.")
-    text = pd.read_csv(path, dtype=str, keep_default_na=False)
+    text = pd.read_csv(path, sep=sep, dtype=str, keep_default_na=False)
     codes = [name for name in text.columns if text[name].str.fullmatch(_LEADING_ZERO).any()]
     with warnings.catch_warnings():  # from 3.1, pandas reads exactly of itself and warns of the option that says so
         warnings.filterwarnings("ignore", ".*float_precision.*")
         frame = pd.read_csv(
-            path, dtype=dict.fromkeys(codes, "string"), dtype_backend="numpy_nullable", float_precision="round_trip"
+            path,
+            sep=sep,
+            dtype=dict.fromkeys(codes, "string"),
+            dtype_backend="numpy_nullable",
+            float_precision="round_trip",
         )
     if not isinstance(text.index, pd.RangeIndex):
         raise DataError(f"Rows of {path} have more cells than its header has names ({len(names)}): name every column.")
     dates = {str(name): _dates(column) for name, column in frame.items() if column.dtype == "string"}
     frame = frame.assign(**dates)
-    return TableFile(frame, text)
+    return TableFile(frame, text, sep)
+
+
+def _check_separator(path: Path, names: list[str]) -> None:
+    """Refuse a header that is one name, and several once it is split otherwise."""
+    if len(names) != 1:
+        return
+    widths = {other: len(next(csv.reader(names, delimiter=other), [])) for other in ",;\t|"}
+    other = max(widths, key=lambda one: widths[one])
+    if widths[other] > 1:
+        raise DataError(
+            f"{path} has one column, {names[0]!r}: its cells seem to be separated by {other!r}. Say so with "
+            f"`--sep {other!r}`."
+        )
 
 
 def _dates(column: pd.Series) -> pd.Series:

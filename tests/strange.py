@@ -7,6 +7,7 @@ import decimal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,7 @@ def a_class_of_one_row():
     return {"a": numbers(), "y": ["common"] * (N - 1) + ["single"]}
 
 
-@table(csv=True, compare="Class 'class 0' has 1 row")
+@table(csv=True, compare="Class 'class 0' has 1 row", warns="looks like a quantity or an identifier")
 def every_class_of_one_row():
     return {"a": numbers(), "y": [f"class {i}" for i in range(N)]}
 
@@ -165,7 +166,7 @@ def infinite_in_objects():
     return {"a": np.array([np.inf, "x", 1] * (N // 3), object)}
 
 
-@table("'a' holds nan.*replace it by a missing value", cli=WORKS)
+@table("'a' holds nan.*replace it by a missing value", **({} if pd.__version__ < "3" else {"cli": WORKS}))
 def both_kinds_of_nothing():
     return {"a": pd.arrays.FloatingArray(np.where(np.arange(N) == 3, np.nan, numbers()), np.arange(N) == 5)}
 
@@ -223,7 +224,7 @@ def names_that_are_numbers():
     return pd.DataFrame({0: numbers(), 1: [1, 2, 3] * (N // 3), 2.5: numbers(), "y": Y}).assign(**{"True": numbers()})
 
 
-@table("column name nan")
+@table("column name (nan|None)")
 def a_name_that_is_none():
     return pd.DataFrame({None: numbers(), "y": Y})
 
@@ -233,7 +234,7 @@ def a_name_that_is_missing():
     return pd.DataFrame({np.nan: numbers(), "y": Y})
 
 
-@table("column name None", cli="column name nan")
+@table("column name None", cli="column name (nan|None)")
 def a_name_that_is_none_in_objects():
     return pd.DataFrame(zip(numbers(), Y, strict=True), columns=pd.Index([None, "y"], dtype=object))
 
@@ -409,7 +410,8 @@ def dates_beyond_nanoseconds():
 @table()
 def dates_with_zones():
     hours = pd.Timestamp("2024-10-26", tz="Europe/Berlin") + pd.to_timedelta(np.arange(N) * 2, unit="h")
-    return {"a": hours, "b": hours.tz_convert("+05:30"), "c": hours.tz_convert("UTC"), "d": hours.as_unit("ms")}
+    zones = {"b": "+05:30", "c": "UTC", "e": "-01:30", "f": ZoneInfo("America/Lima")}
+    return {"a": hours, **{name: hours.tz_convert(zone) for name, zone in zones.items()}, "d": hours.as_unit("ms")}
 
 
 @table()

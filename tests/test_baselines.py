@@ -3,19 +3,34 @@ import pandas as pd
 import pytest
 from imblearn.over_sampling import SMOTE
 from imblearn.utils import estimator_checks as imblearn_checks
+from sklearn.base import ClassifierMixin
+from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, TunedThresholdClassifierCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from synthaug.amounts import synthetic_counts
-from synthaug.errors import ParameterError
-from synthaug.evaluate.baselines import ClassWeight, Duplicate, Jitter, Smote, default_arms
+from synthaug.errors import DataError, ParameterError
+from synthaug.evaluate.adapters import ClassWeight, TunedThreshold
+from synthaug.evaluate.baselines import (
+    ClassGaussian,
+    Duplicate,
+    Jitter,
+    Smote,
+    _gaussian_rows,
+    default_arms,
+)
 
-SAMPLERS = [Duplicate(random_state=0), Jitter(random_state=0), Smote(random_state=0)]
+SAMPLERS = [Duplicate(random_state=0), Jitter(random_state=0), Smote(random_state=0), ClassGaussian(random_state=0)]
 imbalanced = imblearn_checks.parametrize_with_checks(SAMPLERS)  # pytest wants a list, and this is a generator
 every_sampler = pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: type(sampler).__name__)
+
+
+class RidgeLike(ClassifierMixin):
+    """A classifier that only predicts."""
 
 
 @parametrize_with_checks(SAMPLERS)
@@ -151,16 +166,77 @@ def test_smote_lets_near_rows_vote_on_missing_numbers():
 
 def test_class_weights_reach_the_last_step_or_say_that_they_cannot():
     pipeline = make_pipeline(StandardScaler(), LogisticRegression())
-    weighted = ClassWeight().weighted(make_pipeline(pipeline))
+    weighted = ClassWeight().adapted(make_pipeline(pipeline), [0, 1], 0)
     assert weighted[-1][-1].class_weight == "balanced"
     assert pipeline[-1].class_weight is None
-    assert ClassWeight().weighted(make_pipeline(StandardScaler(), KNeighborsClassifier())) is None
+    assert ClassWeight().problem(pipeline, 2) is None
+    assert (
+        ClassWeight().problem(make_pipeline(StandardScaler(), KNeighborsClassifier()), 2) == "it has no class weights"
+    )
+
+
+def test_a_threshold_is_tuned_inside_the_training_rows_or_says_why_not():
+    assert TunedThreshold().problem(LogisticRegression(), 3) == "a threshold needs 2 classes, and there are 3"
+    without = "it has neither predict_proba nor decision_function"
+    assert TunedThreshold().problem(RidgeLike(), 2) == without
+    X, y = make_classification(300, weights=[0.9], class_sep=0.5, random_state=0)
+    names = np.array(["no", "yes"])[y]
+    model = TunedThreshold().adapted(LogisticRegression(), names[:200], 0).fit(X[:200], names[:200])
+    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    expected = TunedThresholdClassifierCV(LogisticRegression(), scoring="balanced_accuracy", cv=folds)
+    told = expected.fit(X[:200], y[:200]).predict(X)
+    assert (model.predict(X) == np.array(["no", "yes"])[told]).all()
+    assert model.best_threshold_ < 0.3
+
+
+def test_a_threshold_on_few_rows_takes_fewer_folds_or_tells_what_is_missing():
+    X, y = np.arange(10.0)[:, None], np.array([0] * 8 + [1] * 2)
+    assert TunedThreshold().adapted(LogisticRegression(), y, 0).fit(X, y).predict(X)[-1] == 1
+    with pytest.raises(DataError, match=r"^A threshold cannot be tuned: a class has 1 training row, and at least 2"):
+        TunedThreshold().adapted(LogisticRegression(), y[:9], 0)
+
+
+def test_gaussian_rows_have_the_mean_and_the_shrunk_covariance_of_the_class():
+    rng = np.random.default_rng(0)
+    small, large = rng.normal(size=(20, 2)) @ [[2, 1], [0, 1]] + [5, -3], 3 * rng.normal(size=(60, 2))
+    X, y = np.concatenate([small, large]), np.array([0] * 20 + [1] * 60)
+    new = _gaussian_rows(X, y, 0, 400_000, 0.8, rng)
+    within = np.concatenate([small - small.mean(0), large - large.mean(0)])
+    shared = within.T @ within / 80
+    expected = 0.8**2 * (0.5 * np.cov(small.T) + 0.5 * shared + 1e-4 * np.diag(X.var(0)))
+    np.testing.assert_allclose(new.mean(0), small.mean(0), atol=0.01)
+    np.testing.assert_allclose(np.cov(new.T), expected, rtol=0.01, atol=0.02)
+
+
+def test_gaussian_rows_of_very_many_numbers_have_the_variances():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 600)), np.array([0] * 20 + [1] * 20)
+    new = _gaussian_rows(X, y, 0, 4000, 1.0, rng)
+    within = np.concatenate([X[:20] - X[:20].mean(0), X[20:] - X[20:].mean(0)])
+    np.testing.assert_allclose(new.var(0), 0.5 * X[:20].var(0) + 0.5 * within.var(0), rtol=0.15)
+
+
+def test_gaussian_rows_copy_numbers_that_are_states():
+    rng = np.random.default_rng(0)
+    hours = np.where(rng.random(200) < 0.4, 40, rng.integers(0, 80, 200))
+    X = pd.DataFrame({"hours": hours, "flag": rng.integers(0, 2, 200), "big": 2**60 + 7 * (rng.random(200) < 0.5)})
+    new = ClassGaussian(amount=1000, random_state=0).fit_resample(X, [0, 1] * 100)[0].iloc[200:]
+    assert (new["hours"] == 40).mean() == pytest.approx((hours == 40).mean(), abs=0.05)
+    assert set(new["flag"]) == {0, 1}
+    assert set(new["big"]) == {2**60, 2**60 + 7}
+
+
+def test_gaussian_rows_without_numbers_are_copies():
+    X = pd.DataFrame({"town": ["Ulm", "Bonn", "Ulm", "Bonn"], "gone": np.nan})
+    new = ClassGaussian(amount=8, random_state=0).fit_resample(X, [0, 0, 1, 1])[0]
+    assert set(new["town"]) == {"Ulm", "Bonn"}
+    assert new["gone"].isna().all()
 
 
 def test_default_arms_pass_their_arguments_on():
     arms = default_arms(random_state=1, amount=10)
     assert arms["real"] is None
-    assert {arms[name].amount for name in ("duplicate", "smote", "jitter")} == {10}
+    assert {arms[name].amount for name in ("duplicate", "smote", "jitter", "gaussian")} == {10}
     repeated = [default_arms(random_state=1)[name].random_state for name in ("duplicate", "smote")]
     assert repeated == [1, 1]
 
@@ -196,7 +272,7 @@ def test_ratio_for_two_classes():
         (
             {"amount": -0.5},
             "Expected `amount` to be None, a number of records, a share of the real records, or {label: number}, "
-            "none below 0, got -0.5.",
+            "none below 0 or above 1,000,000,000,000, got -0.5.",
         ),
         (
             {"amount": 5, "sampling_strategy": "all"},

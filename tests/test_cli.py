@@ -1,6 +1,7 @@
 """The command line as its users meet it: what is written, what is said and where, and the exit code."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -129,7 +130,7 @@ def test_amount_forms(here, amount, added):
     ("amount", "match"),
     [
         ("many", "Expected --amount to be a number or label=number,..., got 'many'"),
-        ("-3", "none below 0, got -3"),
+        ("-3", "none below 0 or above 1,000,000,000,000, got -3"),
         ("nan", "got nan"),
         ("inf", "got inf"),
         ("1=x", "the count for '1'"),
@@ -339,3 +340,68 @@ def test_a_name_with_another_suffix_is_no_pool(here):
     exit_code, _, err = quick("sample", "model", "-n", "5", "-o", "rows.xlsx")
     assert exit_code == 1
     assert "Expected an output that ends in .csv or .parquet, got rows.xlsx." in " ".join(err.split())
+
+
+def test_select_tells_how_many_rows_were_dropped_and_why(here):
+    code, out, _ = run("augment", "train.csv", "-t", "y", "-o", "o.csv", "--select", "--steps", 30)
+    assert code == 0
+    told = re.search(r"^(\d+) rows were drawn to choose from, (\d+) of them dropped(: .*)?\.$", out, re.MULTILINE)
+    drawn, dropped = int(told[1]), int(told[2])
+    assert drawn - dropped >= 20
+    reasons = [
+        int(n) for n in re.findall(r"(\d+) for (?:disagreement \(Agreement\)|(?:memorised|far) \(Distance\))", out)
+    ]
+    assert (dropped == 0 and not reasons) or max(reasons) <= dropped <= sum(reasons)
+    assert len(pd.read_csv("o.csv")) == 60
+
+
+def test_identifiers_are_kept_when_told_to(here):
+    frame().assign(id=[f"id-{i}" for i in range(40)]).to_csv("t.csv", index=False)
+    code, _, err = quick("augment", "t.csv", "-t", "y", "-o", "o.csv")
+    assert (code, err.endswith("synthetic records miss them. Keep them with --keep-identifiers.\n")) == (0, True)
+    assert pd.read_csv("o.csv")["id"].iloc[40:].isna().all()
+    assert quick("augment", "t.csv", "-t", "y", "-o", "k.csv", "--keep-identifiers")[::2] == (0, "")
+    assert set(pd.read_csv("k.csv")["id"].iloc[40:]) <= {f"id-{i}" for i in range(40)}
+    frame()[["y"]].assign(id=[f"id-{i}" for i in range(40)]).to_csv("i.csv", index=False)
+    refused(here, "fit", "i.csv", "-t", "y", "-o", "m", match="Keep them with --keep-identifiers. Nothing else is left")
+
+
+@pytest.mark.parametrize(("sep", "option"), [(";", ";"), ("\t", "\\t"), ("\t", "\t"), ("|", "|")])
+def test_a_csv_file_with_another_separator(here, sep, option):
+    frame().to_csv("t.csv", index=False, sep=sep)
+    told = f"t.csv has one column, {sep.join(frame())!r}: its cells seem to be separated by {sep!r}. Say so with `--sep"
+    refused(here, "augment", "t.csv", "-t", "y", "-o", "o.csv", match=told)
+    refused(here, "fit", "t.csv", "-t", "y", "-o", "m", match=told)
+    assert quick("fit", "t.csv", "-t", "y", "-o", "m", "--sep", option)[0] == 0
+    assert quick("augment", "t.csv", "-t", "y", "-o", "o.csv", "--sep", option)[0] == 0
+    grown = (here / "o.csv").read_text()
+    assert grown.startswith((here / "t.csv").read_text())
+    pd.testing.assert_frame_equal(pd.read_csv("o.csv", sep=sep).iloc[:40], frame(), check_exact=True)
+
+
+def test_separators_that_are_none(here):
+    for sep in ("", ";;", "a", "1", '"'):
+        refused(
+            here, "fit", "train.csv", "-t", "y", "-o", "m", "--sep", sep, match="Expected --sep to be one character"
+        )
+    refused(here, "fit", "train.csv", "-t", "y", "-o", "m", "--sep", ";", match="separated by ','")
+
+
+def test_a_pool_is_no_model(here, model):
+    assert run("sample", model, "-n", 3, "-o", "pool")[0] == 0
+    refused(here, "sample", "pool", "-n", 3, "-o", "o.csv", match="pool is a pool, records that are drawn already")
+
+
+def test_numbers_beyond_all_bounds(here, model):
+    many = 10**30
+    refused(here, "augment", "train.csv", "-t", "y", "-o", "o.csv", "--amount", many, match=f"got {many}")
+    refused(here, "augment", "train.csv", "-t", "y", "-o", "o.csv", "--amount", f"1={many}", match=f"got {many}")
+    refused(here, "sample", model, "-n", many, "-o", "o.csv", match=f"got {many}: draw fewer")
+
+
+@pytest.mark.parametrize("command", ["augment", "fit"])
+def test_a_target_that_is_no_class(here, command):
+    frame().assign(age=range(40)).to_csv("t.csv", index=False)
+    code, _, err = quick(command, "t.csv", "-t", "age", "-o", "o.csv" if command == "augment" else "m")
+    assert code == 0
+    assert "Warning: The labels ('age') have 40 values in 40 records, 40 of them once" in err

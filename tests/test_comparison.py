@@ -1,22 +1,40 @@
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
 from imblearn.over_sampling import RandomOverSampler
 from scipy import sparse, stats
+from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_classification
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, make_scorer
-from sklearn.model_selection import GroupKFold, StratifiedKFold
+from sklearn.model_selection import (
+    GroupKFold,
+    LeaveOneGroupOut,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    TimeSeriesSplit,
+)
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_limits
 
-from synthaug.errors import DataError, ParameterError, SynthaugWarning
-from synthaug.evaluate.baselines import ClassWeight, Duplicate, Jitter
-from synthaug.evaluate.comparison import _verdict, compare
+from synthaug.errors import DataError, ParameterError, StorageError, SynthaugWarning
+from synthaug.evaluate.adapters import ClassWeight, TunedThreshold
+from synthaug.evaluate.baselines import Duplicate, Jitter
+from synthaug.evaluate.comparison import compare
+from synthaug.evaluate.paired import make_splits
+from synthaug.evaluate.results import Comparison
+from synthaug.evaluate.stats import bootstrap, corrected_resampled_t, splits_needed
+from synthaug.evaluate.wording import verdict
+from synthaug.fingerprint import digests, fingerprint
+from synthaug.pool import Pool, Source
 
 
 class Adding:
@@ -138,7 +156,7 @@ def test_same_seed_same_scores_for_any_number_of_jobs(problem):
     settings = {"estimator": {"rf": RandomForestClassifier(5)}, "X": problem[0], "y": problem[1], "cv": 3}
     arms = {"dup": RandomOverSampler(), "jitter": Jitter()}
     one, two, other = (
-        compare(arms, **settings, random_state=seed, n_jobs=n).scores.drop(columns="seconds")
+        compare(arms, **settings, random_state=seed, n_jobs=n).scores.drop(columns=["seconds", "peak_mb"])
         for seed, n in ((0, 1), (0, 2), (1, 1))
     )
     pd.testing.assert_frame_equal(one, two)
@@ -162,11 +180,11 @@ def test_arms_and_estimators_of_the_user_stay_as_they_are(problem):
 def test_class_weights_are_skipped_where_there_are_none(problem):
     models = {"lr": LogisticRegression(), "knn": KNeighborsClassifier()}
     found = compare({"weights": ClassWeight()}, models, *problem, cv=3, random_state=0)
-    assert found.skipped == (("weights", "knn"),)
+    assert found.skipped == (("weights", "knn", "it has no class weights"),)
     gains = found.gains()
     assert gains["estimator"].tolist() == ["lr", "all"]
     assert gains.loc[0, "gain"] == gains.loc[1, "gain"]
-    assert "weights was not run with knn: it does not apply there." in found.to_markdown()
+    assert "weights was not run with knn: it has no class weights." in found.to_markdown()
 
 
 def test_default_arms_on_a_frame_of_mixed_columns():
@@ -177,11 +195,11 @@ def test_default_arms_on_a_frame_of_mixed_columns():
         make_column_transformer((OneHotEncoder(), ["town"]), remainder="passthrough"), LogisticRegression()
     )
     found = compare(None, model, frame, y, cv=3, random_state=0)
-    assert found.arms == ("real", "duplicate", "class_weight", "smote", "jitter")
+    assert found.arms == ("real", "duplicate", "class_weight", "threshold", "smote", "jitter", "gaussian")
     assert found.estimators == ("LogisticRegression",)
     assert found.failures.empty
-    assert list(found.scores) == ["arm", "estimator", "split", "metric", "score", "seconds"]
-    assert len(found.scores) == 15
+    assert list(found.scores) == ["arm", "estimator", "split", "metric", "score", "seconds", "peak_mb"]
+    assert len(found.scores) == 21
 
 
 def test_an_arm_that_raises_is_left_out_and_told_once(problem):
@@ -302,7 +320,7 @@ def test_few_rows_mean_fewer_folds_and_a_warning():
     assert len(found.splits) == 6
 
 
-NB, DUP = GaussianNB(), {"dup": Duplicate()}
+NB, TREE, DUP = GaussianNB(), DecisionTreeClassifier(max_depth=3), {"dup": Duplicate()}
 X8, Y8 = np.arange(16.0).reshape(8, 2), [0, 1] * 4
 
 
@@ -340,7 +358,7 @@ X8, Y8 = np.arange(16.0).reshape(8, 2), [0, 1] * 4
         (
             {"arms": {"smote": RandomOverSampler, "real": Duplicate()}},
             "2 problems:\n"
-            f"- Expected arm 'smote' to be None, ClassWeight() or an object with `fit_resample`, got "
+            f"- Expected arm 'smote' to be None, a Pool, ClassWeight() or an object with `fit_resample`, got "
             f"{RandomOverSampler!r}.\n"
             "- Arm 'real' is the real data alone: expected None, or call this arm something else.",
         ),
@@ -366,18 +384,318 @@ def test_whole_messages(arguments, message):
     assert str(caught.value) == message
 
 
-def test_groups_through_a_list_of_splits(problem):
+class Spy:
+    """An arm that notes the rows that it is given by their column "id"."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def __deepcopy__(self, memo):
+        return Spy(self.seen)
+
+    def fit_resample(self, X, y):
+        self.seen.append(X["id"].tolist())
+        return X, y
+
+
+def numbered(X):
+    return pd.DataFrame(X).add_prefix("x").assign(id=np.arange(len(X)))
+
+
+@pytest.mark.parametrize("cv", [None, 3, GroupKFold(4), StratifiedGroupKFold(3), LeaveOneGroupOut()], ids=str)
+def test_rows_of_one_group_stay_together(problem, cv):
     X, y = problem
-    groups = np.arange(len(y)) // 8
-    splits = list(GroupKFold(4).split(X, y, groups))
-    assert len(compare(DUP, NB, X, y, cv=splits, random_state=0).splits) == 4
+    groups, seen = np.array(["a", "b", "c", "d", "e", "f"])[np.arange(len(y)) % 6], []
+    found = compare({"spy": Spy(seen)}, NB, numbered(X), y, cv=cv, groups=groups, random_state=0)
+    assert len(seen) == len(found.splits) == (10 if cv is None else cv if cv == 3 else cv.get_n_splits(X, y, groups))
+    for rows, n_test in zip(seen, found.splits["n_test"], strict=True):
+        assert sum((groups == one).sum() for one in set(groups) - set(groups[rows])) == n_test
+
+
+def test_time_ordered_splits_learn_from_the_past_in_its_order(problem):
+    X, y = problem
+    seen = []
+    found = compare({"spy": Spy(seen)}, NB, numbered(X), y, cv=TimeSeriesSplit(3), random_state=0)
+    assert seen == [list(range(n)) for n in (60, 120, 180)]
+    assert found.splits["n_test"].tolist() == [60] * 3
+
+
+def test_groups_that_a_split_tears_apart_are_refused(problem):
+    X, y = problem
+    with pytest.raises(DataError) as caught:
+        compare(DUP, NB, X, y, cv=TimeSeriesSplit(3), groups=np.arange(240) // 90, random_state=0)
+    assert str(caught.value) == (
+        "2 problems:\n"
+        "- Split 0: 1 groups have rows in both train and test: use a `cv` that keeps them apart, such as "
+        "`GroupKFold()`, or leave `groups` out.\n"
+        "- Split 1: 1 groups have rows in both train and test: use a `cv` that keeps them apart, such as "
+        "`GroupKFold()`, or leave `groups` out."
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"groups": [1, 2, 3]}, "Expected one group a record, got 3 groups and 8 records."),
+        (
+            {"groups": [1, 1, 2, 2, 3, 3, None, np.nan]},
+            "`groups` is missing in 2 of 8 records: give each a group of its own.",
+        ),
+        (
+            {"X": pd.DataFrame(X8), "groups": pd.Series(range(8), range(1, 9))},
+            "`groups` and the records have different indexes: align them with `groups.loc[X.index]`.",
+        ),
+        (
+            {"cv": None, "groups": [1] * 8},
+            "Class 0 is in 1 group, and 2 are needed, to learn from one and test on the other.",
+        ),
+        (
+            {"cv": 4, "groups": [1, 1, 2, 2, 3, 3, 3, 3]},
+            "Expected `cv` from 2 to 3, the number of groups of the smallest class, 0, got 4.",
+        ),
+        (
+            {"cv": GroupKFold(5), "groups": [1, 1, 2, 2, 3, 3, 3, 3]},
+            "`cv` (GroupKFold(n_splits=5, random_state=None, shuffle=False)) cannot split these 8 records: Cannot have "
+            "number of splits n_splits=5 greater than the number of groups: 3.",
+        ),
+        (
+            {"cv": GroupKFold(5)},
+            "`cv` (GroupKFold(n_splits=5, random_state=None, shuffle=False)) cannot split these 8 records: "
+            "The 'groups' parameter should not be None.",
+        ),
+    ],
+)
+def test_groups_that_do_not_fit(arguments, message):
+    with pytest.raises((DataError, ParameterError)) as caught:
+        compare(**{"arms": DUP, "estimator": NB, "X": X8, "y": Y8, "cv": 2, "random_state": 0, **arguments})
+    assert str(caught.value) == message
+
+
+def test_a_pool_that_saw_no_test_row_is_an_arm(problem):
+    X, y = problem
+    table, labels = numbered(X), pd.Series(np.array(["no", "yes"])[y], name="sold")
+    train, test = np.arange(160), np.arange(160, 240)
+    pool = pool_of(table.iloc[train], labels.iloc[train])
+    found = compare({"pool": pool}, KNeighborsClassifier(3), table, labels, cv=[(train, test)], random_state=0)
+    twice = KNeighborsClassifier(3).fit(pd.concat([table[:160]] * 2), pd.concat([labels[:160]] * 2))
+    expected = balanced_accuracy_score(labels[160:], twice.predict(table[160:]))
+    assert found.scores.query("arm == 'pool'")["score"].tolist() == [expected]
+    array = compare({"pool": pool}, KNeighborsClassifier(3), table.to_numpy(), labels, cv=[(train, test)])
+    assert array.scores.query("arm == 'pool'")["score"].tolist() == [expected]
+
+
+def test_a_pool_that_saw_test_rows_is_refused(problem):
+    X, y = problem
+    table = numbered(X)
+    splits = [(np.arange(80, 240), np.arange(80)), (np.arange(160), np.arange(160, 240))]
+    with pytest.raises(DataError) as caught:
+        compare({"ours": pool_of(table[150:170], y[150:170])}, NB, table, y, cv=splits, random_state=0)
+    assert str(caught.value) == (
+        "Arm 'ours' was fitted on 10 of the 80 test rows of split 1: fit the generator on training rows alone, either "
+        "inside the comparison (pass `SynthResampler(...)`) or on the training rows of a split that you pass as "
+        "`cv=[(train, test)]`."
+    )
+    with pytest.raises(DataError, match="^Arm 'ours' cannot be tested: It was not noted which rows the source 'odd'"):
+        compare({"ours": Pool.of(table[:9], y[:9], Source("odd", "", 0))}, NB, table, y, cv=splits, random_state=0)
+
+
+def test_a_pool_may_have_seen_a_twin_of_a_test_row(problem):
+    X, y = problem
+    table = pd.DataFrame(np.concatenate([X[:100], X[:100]]))
+    labels, train = np.concatenate([y[:100], y[:100]]), np.arange(100)
+    pool = pool_of(table[:100], labels[:100])
+    assert len(compare({"pool": pool}, NB, table, labels, cv=[(train, train + 100)], random_state=0).scores) == 2
+
+
+def pool_of(records, labels):
+    """The real rows as if a generator had made them after it was trained on them."""
+    source = Source("copier", fingerprint(records, labels), 0, digests=digests(records, labels))
+    return Pool.of(records, pd.Series(labels).reset_index(drop=True).to_numpy(), source)
+
+
+def test_one_metric_without_a_score_leaves_the_others(problem):
+    models = {"nb": GaussianNB(), "svm": OnlyPredicts()}
+    with pytest.warns(SynthaugWarning, match=r"^Without a score: 'real' in 3 of 6 cells, first with DataError: Only"):
+        found = compare(DUP, models, *problem, cv=3, scoring=["balanced_accuracy", "roc_auc"], random_state=0)
+    counts = found.scores.groupby(["metric", "estimator"]).size().to_dict()
+    assert counts == {("balanced_accuracy", "nb"): 6, ("balanced_accuracy", "svm"): 6, ("roc_auc", "nb"): 6}
+    assert found.failures["error"].str.endswith("(metric 'roc_auc')").all()
+    gains = found.gains().set_index(["metric", "estimator"])
+    assert gains.loc[("roc_auc", "svm"), "n"] == 0
+    assert gains.loc[("roc_auc", "all"), "gain"] == gains.loc[("roc_auc", "nb"), "gain"]
+
+
+class OnlyPredicts(NearestCentroid):
+    """A classifier without probabilities or decisions."""
+
+    predict_proba = decision_function = property()
+
+
+def test_a_metric_that_no_estimator_can_give(problem):
+    with pytest.raises(DataError, match=r"^The real data alone gave no score at all; the first error was DataError: "):
+        compare(DUP, OnlyPredicts(), *problem, cv=3, scoring="roc_auc", random_state=0)
+
+
+def test_a_score_that_is_no_number_is_no_score(problem):
+    def sometimes(model, X, y):
+        return np.nan if X[0, 0] > 0 else 0.5
+
+    with pytest.warns(SynthaugWarning, match="DataError: The score is nan"):
+        found = compare(DUP, NB, *problem, cv=6, scoring={"odd": sometimes}, random_state=0)
+    assert 0 < len(found.failures) < 12
+    assert found.failures["error"].unique().tolist() == ["DataError: The score is nan. (metric 'odd')"]
+    assert found.gains()["n"].tolist() == [6 - len(found.failures) // 2] * 2
+
+
+def test_one_split_cannot_tell(problem):
+    found = compare(DUP, NB, *problem, cv=[(np.arange(120), np.arange(120, 240))], random_state=0)
+    assert found.verdict() == (
+        "Cannot tell what helps balanced accuracy: no arm has scores of 2 splits or more, which an interval needs."
+    )
+    assert np.isnan(found.splits_needed()["splits"]).all()
+
+
+def test_what_may_have_gone_unseen_is_told(problem):
+    found = compare({"jitter": Jitter()}, KNeighborsClassifier(), *problem, cv=4, random_state=1)
+    high = found.gains().query("estimator == 'all'")["high"].item()
+    assert found.verdict() == (
+        f"Nothing tried helps beyond chance (1 tried; a gain of up to {100 * high:.1f} cannot be ruled out), in points "
+        "of balanced accuracy, over the real data alone."
+    )
+    with pytest.raises(ParameterError, match=r"^Expected `metric` to be one of balanced_accuracy, got 'f1'\.$"):
+        found.verdict("f1")
+
+
+def test_a_threshold_is_skipped_where_there_is_none():
+    X, y = make_classification(150, n_classes=3, n_informative=4, random_state=0)
+    found = compare({"threshold": TunedThreshold()}, NB, X, y, cv=3, random_state=0)
+    assert found.skipped == (("threshold", "GaussianNB", "a threshold needs 2 classes, and there are 3"),)
+    assert found.gains().empty
+    assert found.verdict().startswith("Cannot tell")
+
+
+def test_a_threshold_ranks_as_the_classifier_alone(problem):
+    models = {"nb": NB, "forest": RandomForestClassifier(5), "svm": OnlyPredicts()}
+    scoring = ["roc_auc", "balanced_accuracy"]
+    with pytest.warns(SynthaugWarning, match="has no decision_function or predict_proba"):
+        found = compare({"threshold": TunedThreshold()}, models, *problem, cv=3, scoring=scoring, random_state=0)
+    gains = found.gains().set_index(["metric", "estimator"])["gain"]
+    assert (gains["roc_auc"] == 0).all()
+    assert gains[("balanced_accuracy", "nb")] != 0
+
+
+def test_recalls_and_their_gains(problem):
+    X, y = problem
+    names = pd.Series(np.array(["no", "yes"])[y])
+    found = compare(DUP, {"knn": KNeighborsClassifier(), "nb": NB}, X, names, cv=4, random_state=0)
+    mean = found.recalls.groupby(["arm", "estimator", "split"])["recall"].mean()
+    scores = found.scores.set_index(["arm", "estimator", "split"])["score"]
+    pd.testing.assert_series_equal(mean.sort_index(), scores.sort_index(), check_names=False)
+    support = found.recalls.query("arm == 'dup' and estimator == 'nb'").groupby("label")["support"].sum()
+    assert support.to_dict() == names.value_counts().to_dict()
+    by_class = found.gains_by_class().set_index(["label", "estimator"])
+    assert by_class.index.tolist() == [(label, name) for label in ("no", "yes") for name in ("knn", "nb", "all")]
+    for name in ("knn", "nb", "all"):
+        gain = found.gains().set_index("estimator").loc[name, "gain"]
+        assert by_class.xs(name, level="estimator")["gain"].mean() == pytest.approx(gain)
+    assert by_class.loc["yes", "support"].tolist() == [(y == 1).sum() / 4] * 3
+    yes = found.recalls.query("label == 'yes' and estimator == 'nb'").pivot_table("recall", "split", "arm")
+    expected = corrected_resampled_t(yes["dup"] - yes["real"], 180, 60, 0.9)
+    row = found.gains_by_class(level=0.9).set_index(["label", "estimator"]).loc[("yes", "nb")]
+    assert (row["gain"], row["low"], row["high"]) == pytest.approx((expected.gain, expected.low, expected.high))
+
+
+def test_costs(problem):
+    class Slow:
+        def fit_resample(self, X, y):
+            time.sleep(0.05)
+            return X, y
+
+    costs = compare({"slow": Slow(), "weights": ClassWeight()}, TREE, *problem, cv=2, random_state=0).costs()
+    assert costs["arm"].tolist() == ["real", "slow", "weights"]
+    assert costs["seconds"].tolist() == [0, pytest.approx(0.05, abs=0.04), 0]
+    assert costs["peak_mb"].iloc[[0, 2]].tolist() == [0, 0]
+
+
+def test_bootstrap_intervals_and_splits_needed(problem):
+    found = compare(DUP, KNeighborsClassifier(), *problem, cv=5, random_state=0)
+    scores = found.scores.pivot_table("score", "split", "arm")
+    differences = scores["dup"] - scores["real"]
+    row = found.gains(interval="bootstrap", level=0.8).iloc[0]
+    expected = bootstrap(differences, 192, 48, 0.8)
+    assert (row["gain"], row["low"], row["high"], row["p"]) == (
+        expected.gain,
+        expected.low,
+        expected.high,
+        expected.p,
+    )
+    needed = found.splits_needed(0.03).iloc[0]
+    assert needed["splits"] == splits_needed(differences, 192, 48, gain=0.03).splits
+    with pytest.raises(ParameterError, match=r"^Expected `interval` to be one of t, bootstrap, got 'normal'\.$"):
+        found.gains(interval="normal")
+
+
+def test_a_comparison_is_stored_in_full(problem, tmp_path):
+    X, y = problem
+    arms = {"weights": ClassWeight(), "half": Broken(lambda X: X["id"].iloc[0] > 0)}
+    models = {"tree": TREE, "knn": KNeighborsClassifier()}
+    with pytest.warns(SynthaugWarning):
+        found = compare(arms, models, numbered(X), y == 1, cv=4, scoring=["accuracy", "roc_auc"], random_state=3)
+    found.to_json(tmp_path / "found.json")
+    back = Comparison.from_json(tmp_path / "found.json")
+    for name in ("scores", "recalls", "splits", "failures"):
+        pd.testing.assert_frame_equal(getattr(back, name), getattr(found, name))
+    for name in ("skipped", "arms", "estimators", "seed", "data", "versions"):
+        assert getattr(back, name) == getattr(found, name)
+    assert back.to_markdown() == found.to_markdown()
+    assert found.data["n"] == 240
+    assert found.data["classes"] == {"False": int((y == 0).sum()), "True": int((y == 1).sum())}
+    assert found.data["columns"][-1] == "id"
+    assert found.data["fingerprint"] == fingerprint(numbered(X), y == 1)
+
+
+def test_anything_else_is_not_read_as_a_comparison(tmp_path):
+    (tmp_path / "no.json").write_text('{"kind": "a poem"}')
+    with pytest.raises(StorageError) as caught:
+        Comparison.from_json(tmp_path / "no.json")
+    assert str(caught.value) == (
+        "This is no comparison as `to_dict` writes it (it is of kind 'a poem'): make it again."
+    )
+    with pytest.raises(StorageError, match="'scores'"):
+        Comparison.from_dict({"kind": "synthaug comparison"})
+
+
+@pytest.mark.long
+def test_the_harness_costs_less_than_a_twentieth_of_the_fits():
+    X, y = make_classification(200, 20, random_state=0)
+    models = {"forest": RandomForestClassifier(50), "boosting": HistGradientBoostingClassifier(max_iter=40)}
+    splits = make_splits(None, X, pd.Series(y), 0)
+
+    def bare():
+        for _ in range(4):
+            for train, test in splits:
+                for model in models.values():
+                    balanced_accuracy_score(y[test], clone(model).fit(X[train], y[train]).predict(X[test]))
+
+    def ours():
+        compare({f"again {i}": None for i in range(3)}, models, X, y, cv=splits, random_state=0)
+
+    def seconds(run):
+        start = time.process_time()  # of the processor: others may use it, too
+        run()
+        return time.process_time() - start
+
+    with threadpool_limits(1):
+        times = [(seconds(ours), seconds(bare)) for _ in range(4)]
+    with_harness, alone = map(min, zip(*times, strict=True))
+    assert with_harness < 1.05 * alone
 
 
 def test_the_verdict_names_the_nearest_where_many_tries_leave_nothing_sure():
     pooled = pd.DataFrame(
         {"arm": ["a", "b"], "gain": [0.05, 0.01], "low": [0.01, -0.02], "high": [0.09, 0.04], "n": 9, "p_holm": 0.08}
     )
-    assert _verdict(pooled, "balanced_accuracy", share=True) == (
+    assert verdict(pooled, "balanced_accuracy", share=True) == (
         "Nothing tried helps beyond chance (2 tried; the nearest, a, adds 5.0 [1.0, 9.0]), in points of balanced "
         "accuracy, over the real data alone."
     )

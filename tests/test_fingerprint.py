@@ -1,12 +1,14 @@
 """Equal rows hash alike however they are stored; others do not."""
 
+import base64
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthaug.fingerprint import fingerprint, row_hashes
+from synthaug.fingerprint import digests, fingerprint, is_digested, row_hashes
 
 
 def hashes(values, dtype=None):
@@ -84,3 +86,28 @@ def test_order_does_not_matter_and_every_row_does(rows, rng):
 def test_a_label_counts():
     frame = pd.DataFrame({"a": [1]})
     assert len({fingerprint(frame), fingerprint(frame, ["x"]), fingerprint(frame, ["y"])}) == 3
+
+
+def test_digests_know_their_rows_and_no_others():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.integers(10**6, size=5_000), "b": rng.normal(size=5_000)})
+    y = rng.integers(3, size=5_000)
+    seen, key = digests(frame[:2_500], y[:2_500]), fingerprint(frame[:2_500], y[:2_500])
+    half = np.arange(5_000) < 2_500
+    np.testing.assert_array_equal(is_digested(seen, key, frame), half)
+    np.testing.assert_array_equal(is_digested(seen, key, frame, y), half)
+    assert not is_digested(seen, key, frame, (y + 1) % 3).any()
+
+
+def test_digests_of_other_rows_share_none():
+    """The same row in two data sets has two digests: their pools cannot be linked by it."""
+    frame = pd.DataFrame({"a": range(50)})
+    parts = [np.frombuffer(base64.b64decode(digests(frame[:n], ["x"] * n)), "<u8") for n in (49, 50)]
+    assert [len(part) for part in parts] == [98, 100]
+    assert not np.isin(*parts).any()
+
+
+def test_too_many_rows_have_no_digests(monkeypatch):
+    monkeypatch.setattr("synthaug.fingerprint.MOST_DIGESTED", 3)
+    frame = pd.DataFrame({"a": range(4)})
+    assert digests(frame[:3], ["x"] * 3) != digests(frame, ["x"] * 4) == ""

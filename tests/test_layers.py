@@ -17,8 +17,10 @@ PARTS = {
     2: "selection",
     3: "synthesizer",
     4: "mix",
-    ROOF: "auto demo testing",
-    ROOF + 1: "cli",
+    ROOF: "auto config testing",
+    ROOF + 1: "augmenting",
+    ROOF + 2: "demo",
+    ROOF + 3: "cli",
 }
 FLOOR = {part: floor for floor, parts in PARTS.items() for part in parts.split()}
 MEASURING = {"evaluate", "report"}

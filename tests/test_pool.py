@@ -1,5 +1,6 @@
 """A pool in memory and on disk: aligned always, exact on its return, whole or refused."""
 
+import base64
 import json
 import os
 import random
@@ -10,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import get_context
+from typing import ClassVar
 from unittest.mock import Mock
 
 import cases
@@ -20,9 +22,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from synthaug import shards
-from synthaug.errors import DataError, FileExistsSynthaugError, ParameterError, StorageError
+from synthaug.errors import DataError, DataTypeError, FileExistsSynthaugError, ParameterError, StorageError
 from synthaug.files import sha256
-from synthaug.fingerprint import fingerprint, row_hashes
+from synthaug.fingerprint import digests, fingerprint, row_hashes
 from synthaug.pool import Pool, Source
 
 MANIFEST = shards.MANIFEST
@@ -665,3 +667,89 @@ def test_leftovers_are_ignored_and_swept(tmp_path):
     pool.append(tmp_path / "pool")
     assert not any((tmp_path / "pool" / name).exists() for name in leftovers)
     assert_same(Pool.load(tmp_path / "pool"), pool + pool)
+
+
+class TestTrainedOn:
+    """Which rows did a generator of this pool see?"""
+
+    TABLE = pd.DataFrame({"age": [30, 40, 50], "job": ["cook", None, "nurse"]})
+    Y: ClassVar = ["a", "b", "a"]
+
+    def source(self, table, y, name="vae"):
+        return Source(name, fingerprint(table, y), 0, digests=digests(table, y))
+
+    def pool(self):
+        return Pool.of(self.TABLE[:1], ["a"], self.source(self.TABLE, self.Y))
+
+    def test_rows_are_known_whatever_their_order_dtype_and_company(self):
+        asked = pd.DataFrame({"y": [0] * 4, "job": ["nurse", None, None, "cook"], "age": [50.0, 40.0, 30.0, 31.0]})
+        asked = asked.astype({"job": "category"}).set_index(pd.Index(list("wxyz")))
+        assert self.pool().trained_on(asked).tolist() == [True, True, False, False]
+        assert self.pool().trained_on(asked[:0]).tolist() == []
+
+    def test_with_labels_a_row_counts_only_with_its_own(self):
+        assert self.pool().trained_on(self.TABLE, self.Y).tolist() == [True, True, True]
+        assert self.pool().trained_on(self.TABLE, ["a", "a", "b"]).tolist() == [True, False, False]
+        assert self.pool().trained_on(self.TABLE).tolist() == [True, True, True]
+
+    def test_every_generator_counts_that_made_a_row(self):
+        other = self.TABLE.assign(age=[1, 2, 3])
+        both = self.pool() + Pool.of(other[:1], ["a"], self.source(other, self.Y, "gan"))
+        asked = pd.concat([self.TABLE, other])
+        assert both.trained_on(asked).all()
+        assert both.keep([1]).trained_on(asked).tolist() == [False] * 3 + [True] * 3
+        assert not both.keep([]).trained_on(asked).any()
+
+    def test_it_is_known_after_saving_and_appending(self, tmp_path):
+        other = self.TABLE.assign(age=[1, 2, 3])
+        self.pool().save(tmp_path / "pool")
+        Pool.of(other[:1], ["a"], self.source(other, self.Y)).append(tmp_path / "pool")
+        assert Pool.load(tmp_path / "pool").trained_on(pd.concat([self.TABLE, other])).all()
+        for part in Pool.iter(tmp_path / "pool"):
+            assert part.trained_on(self.TABLE).any() or part.trained_on(other).any()
+
+    def test_each_set_of_training_rows_is_written_once(self, tmp_path):
+        table = pd.DataFrame({"a": np.arange(2_000)})
+        y = ["x"] * 2_000
+        for seed in range(20):
+            source = replace(self.source(table, y), seed=seed)
+            Pool.of(table[:1], ["x"], source).append(tmp_path / "pool")
+        assert (tmp_path / "pool" / "_manifest.json").stat().st_size < 60_000
+        assert Pool.load(tmp_path / "pool").trained_on(table).all()
+
+    def test_a_saved_pool_holds_neither_rows_nor_their_hashes(self, tmp_path):
+        self.pool().save(tmp_path / "pool")
+        texts = b"".join(path.read_bytes() for path in (tmp_path / "pool").iterdir())
+        assert b"nurse" not in texts
+        manifest = json.loads((tmp_path / "pool" / "_manifest.json").read_text())
+        (stored,) = manifest["digests"].values()
+        found = np.frombuffer(base64.b64decode(stored), "<u8")
+        assert not np.isin(row_hashes(self.TABLE), found).any()
+        assert not np.isin(row_hashes(self.TABLE, self.Y), found).any()
+
+    def test_what_cannot_be_told_is_an_error(self):
+        unknown = Pool.of(self.TABLE, self.Y, Source("by hand", "", 0))
+        with pytest.raises(DataError, match="not noted which rows the source 'by hand' was trained on"):
+            (self.pool() + unknown).trained_on(self.TABLE)
+        with pytest.raises(DataError, match="Expected one column 'job' in the records, as in the pool, got 0"):
+            self.pool().trained_on(self.TABLE[["age"]])
+        with pytest.raises(DataTypeError, match="Expected a DataFrame.*got ndarray"):
+            self.pool().trained_on(self.TABLE.to_numpy())
+        with pytest.raises(DataError, match="as many labels as records"):
+            self.pool().trained_on(self.TABLE, ["a"])
+
+    @pytest.mark.parametrize("bad", [b"x", 3, None, "a", "!!!!", "AAAA"])
+    def test_damaged_digests_are_refused(self, bad, tmp_path):
+        with pytest.raises(ParameterError, match="`digests` with the `fingerprint`"):
+            Source("vae", "0" * 64, 0, digests=bad)
+        self.pool().save(tmp_path / "pool")
+        path = tmp_path / "pool" / "_manifest.json"
+        manifest = json.loads(path.read_text())
+        manifest["digests"] = dict.fromkeys(manifest["digests"], str(bad))
+        path.write_text(json.dumps(manifest))
+        with pytest.raises(StorageError, match="damaged or not a pool's"):
+            Pool.load(tmp_path / "pool")
+
+    def test_digests_need_the_fingerprint_that_they_are_keyed_with(self):
+        with pytest.raises(ParameterError, match="`digests` with the `fingerprint`"):
+            Source("vae", "", 0, digests=digests(self.TABLE, self.Y))

@@ -8,9 +8,10 @@ from imblearn.utils import estimator_checks as imblearn_checks
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from synthaug.amounts import synthetic_counts
+from synthaug.augmenting import augment
 from synthaug.errors import DataError, ParameterError, SamplingError
 from synthaug.generators.vae import ConditionalVAE
-from synthaug.mix.frame import augment
 from synthaug.mix.resample import SynthResampler
 from synthaug.selection import Agreement, Distance
 from synthaug.synthesizer import Synthesizer
@@ -140,3 +141,27 @@ def test_augment_names_what_is_wrong():
         augment(df, "y")
     with pytest.raises(ParameterError, match="^There is a column 'bool' already: choose another name for `flag`"):
         augment(df, "text", flag="bool")
+
+
+@pytest.mark.parametrize("amount", [10**30, 1e30, 10**400, {"a": 10**30}])
+def test_amounts_beyond_all_bounds(amount):
+    X, y = pd.DataFrame({"x": range(20)}), ["a", "b"] * 10
+    with pytest.raises(ParameterError, match="1,000,000,000,000"):
+        synthetic_counts(y, amount=amount)
+    with pytest.raises(ValueError, match="1,000,000,000,000"):
+        augment(X.assign(y=y), "y", amount=amount)
+
+
+def test_what_was_rejected_is_told_by_criterion_reason_and_label():
+    rng = np.random.default_rng(0)
+    y = np.array(["a", "b"] * 20)
+    X = pd.DataFrame({"x": rng.normal(size=40) + 4 * (y == "a"), "z": rng.normal(size=40)})
+    sampler = SynthResampler(QUICK, amount=20, criteria=[Agreement(), Distance(far=0.7)], random_state=0)
+    sampler.fit_resample(X, y)
+    told = sampler.rejected_
+    assert told.columns.tolist() == ["criterion", "reason", "label", "rejected", "of"]
+    assert told["reason"].unique().tolist() == ["disagreement", "memorised", "far"]
+    assert (told["rejected"] <= told["of"]).all()
+    assert told["rejected"].sum() > 0
+    drawn = told.groupby("label")["of"].unique()
+    assert all(len(numbers) == 1 and numbers[0] >= 20 for numbers in drawn)

@@ -12,6 +12,7 @@ import torch
 from sklearn.base import clone
 
 import synthaug
+from synthaug.augmenting import augment
 from synthaug.errors import (
     DataError,
     DataTypeError,
@@ -19,10 +20,13 @@ from synthaug.errors import (
     NotFittedError,
     ParameterError,
     StorageError,
+    SynthaugWarning,
     TrainingError,
 )
 from synthaug.generators.gan import ConditionalGAN
 from synthaug.generators.vae import ConditionalVAE
+from synthaug.labels import warn_of_many
+from synthaug.mix.resample import SynthResampler
 from synthaug.synthesizer import Synthesizer
 
 STEPS = 60
@@ -264,3 +268,54 @@ def test_loading_leaves_global_randomness_alone(fitted, tmp_path):
     before = torch.get_rng_state()
     Synthesizer.load(tmp_path / "model")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_pool_knows_the_rows_that_its_generator_was_trained_on(fitted, tmp_path):
+    records, labels = table()
+    other, _ = table(80)
+    fitted.save(tmp_path / "model")
+    for synthesizer in (fitted, Synthesizer.load(tmp_path / "model")):
+        pool = synthesizer.sample(4)
+        assert pool.trained_on(records).all()
+        assert pool.trained_on(records, labels).all()
+        assert not pool.trained_on(other.assign(count=-1)).any()
+
+
+def test_a_pool_folder_is_no_synthesizer(fitted, tmp_path):
+    fitted.sample(3).save(tmp_path / "pool")
+    with pytest.raises(StorageError, match=r"pool is a pool, records that are drawn already.*`Pool\.load`"):
+        Synthesizer.load(tmp_path / "pool")
+
+
+@pytest.mark.parametrize("counts", [10**30, {"rare": 10**30}, {"rare": 10**12, "common": 1}])
+def test_more_records_than_any_machine_holds(fitted, counts):
+    with pytest.raises(
+        ParameterError, match="Expected at most 1,000,000,000,000 records in all, got 10+1?: draw fewer"
+    ):
+        fitted.sample(counts)
+
+
+MANY = {
+    "an identifier": (range(40), "have 40 values in 40 records, 40 of them once"),
+    "texts": ([f"no {i}" for i in range(30)] + ["no 0"] * 90, "have 30 values in 120 records, 29 of them once"),
+}
+
+
+@pytest.mark.parametrize("values", [range(9), [0, 1] * 30, [i % 50 for i in range(200)]])
+def test_classes_are_no_ground_for_a_warning(values):
+    warn_of_many(pd.Series(values))
+
+
+@pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")  # scikit-learn's
+@pytest.mark.parametrize("name", MANY)
+def test_a_target_of_very_many_values_is_warned_of_at_every_door(name):
+    values, message = MANY[name]
+    df = pd.DataFrame({"x": np.arange(len(values)) % 7, "y": values})
+    quick = Synthesizer(max_steps=2, random_state=0)
+    with pytest.warns(SynthaugWarning, match=rf"The labels \('y'\) {message}: this looks like a quantity"):
+        quick.fit(df[["x"]], df["y"])
+    for amount in (0, 3):
+        with pytest.warns(SynthaugWarning, match=rf"\('y'\) {message}.*Bin it"):
+            augment(df, "y", amount=amount, synthesizer=quick)
+    with pytest.warns(SynthaugWarning, match=message):
+        SynthResampler(quick, amount=3).fit_resample(df[["x"]], df["y"])

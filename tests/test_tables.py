@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
+from synthaug.augmenting import augment
 from synthaug.errors import DataError, StorageError
-from synthaug.mix.frame import augment
 from synthaug.synthesizer import Synthesizer
 from synthaug.tables import read_table, write_table
 

@@ -291,8 +291,8 @@ def test_identifiers_are_left_out_with_a_warning():
     with pytest.warns(SynthaugWarning) as caught:
         codec = TableCodec().fit(records)
     assert str(caught[0].message) == (
-        "The columns 'id' look like identifiers (text in which no value comes twice) and are left out of the model: "
-        "synthetic records miss them. Keep them with `TableCodec(identifiers='keep')` or "
+        "The columns 'id' look like identifiers (text in which hardly a value comes twice) and are left out of the "
+        "model: synthetic records miss them. Keep them with `TableCodec(identifiers='keep')` or "
         "`TableCodec(column_types={'id': 'category'})`."
     )
     assert codec.identifiers_ == ["id"]

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pandas.api.extensions import take
 
 from synthaug.errors import DataTypeError, StorageError
-from synthaug.schema import plain
+from synthaug.schema import dtype_name, named_dtype, plain
 
 __all__ = ["ColumnType"]
 
@@ -21,7 +21,8 @@ _MARKERS = {"None": None, "nan": np.nan, "NA": pd.NA, "NaT": pd.NaT}
 # The only dtype names that a stored state may ask for.
 _NAME = re.compile(
     r"(u?int(8|16|32|64)|float(16|32|64)|bool|object|str)|(U?Int(8|16|32|64)|Float(32|64)|boolean)"
-    r"|string\[(python|pyarrow)\]|(datetime64|timedelta64)\[(s|ms|us|ns)(, [\w/+:\-]{1,64})?\]"
+    r"|string\[(python|pyarrow)\]"
+    r"|(datetime64|timedelta64)\[(s|ms|us|ns)(, ((zoneinfo )?[\w/+:\-]{1,64}|pytz\.FixedOffset\(-?\d{1,4}\)))?\]"
     r"|((u?int(8|16|32|64))|halffloat|float|double|bool|string|large_string"
     r"|(timestamp|duration)\[(s|ms|us|ns)(, tz=[\w/+:\-]{1,64})?\])\[arrow\]"
 )
@@ -247,14 +248,14 @@ def _name(dtype: Any) -> str:
         return f"{dtype.pyarrow_dtype}[arrow]"
     if isinstance(dtype, pd.StringDtype) and dtype.na_value is pd.NA:
         return f"string[{dtype.storage}]"
-    return str(dtype)
+    return dtype_name(dtype)
 
 
 def _dtype(name: str) -> Any:
     if name == "str":
         return pd.StringDtype(na_value=np.nan)
     if not name.endswith("[arrow]"):
-        return pd.api.types.pandas_dtype(name)
+        return named_dtype(name)
     name = name.removesuffix("[arrow]")
     match = re.fullmatch(r"(timestamp|duration)\[(\w+)(?:, tz=(.+))?\]", name)
     if match is None:

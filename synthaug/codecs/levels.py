@@ -17,7 +17,8 @@ from synthaug.spec import Field
 
 __all__ = ["LevelColumn"]
 
-_IDENTIFIER = 20  # distinct strings, none twice, from which a column looks like an identifier
+_IDENTIFIER = 20  # distinct strings from which a column looks like an identifier
+_REPEATED = 0.05  # share of the strings up to which they may repeat others
 _RARE_SHARE = 0.1  # of 1 / max_levels: a level below it is pooled when there are more than max_levels levels
 _MAX_RARE = 2**20  # levels that a float32 in [0, 1) can tell apart
 
@@ -66,7 +67,7 @@ class LevelColumn(Column):
 
     @classmethod
     def fit(cls, name: Any, column_type: ColumnType, values: Any, max_levels: int, identifiers: str) -> LevelColumn:
-        """Learn the levels; `identifiers="drop"` forgets the levels of a text column in which none comes twice."""
+        """Learn the levels; `identifiers="drop"` forgets the levels of a text column in which hardly one repeats."""
         levels, counts, missing = _levels(name, column_type, values)
         if identifiers == "drop" and _is_identifier(levels, counts):
             return cls(name, column_type, levels[:0], 0, counts=counts[:0], missing=True, dropped=True)
@@ -200,6 +201,6 @@ def _check_text(name: Any, levels: Any) -> None:
 
 
 def _is_identifier(levels: Any, counts: np.ndarray) -> bool:
-    if len(counts) < _IDENTIFIER or counts.max() > 1:
+    if len(counts) < _IDENTIFIER or len(counts) < (1 - _REPEATED) * counts.sum():
         return False
     return all(isinstance(level, str) for level in levels)

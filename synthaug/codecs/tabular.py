@@ -47,8 +47,8 @@ class TableCodec(BaseEstimator, Codec):
 
     Args:
         column_types: For chosen columns, `"number"` or `"category"` instead of what their dtype says.
-        identifiers: `"drop"` leaves a text column in which no value comes twice (20 or more) out of the model, with a
-            warning: synthetic records miss it. `"keep"` models it as a column of rare levels.
+        identifiers: `"drop"` leaves a text column of 20 or more values, of which at most 5% repeat others, out of the
+            model, with a warning: synthetic records miss it. `"keep"` models it as a column of rare levels.
         max_levels: The most levels of a column that are modelled one by one; above it, the rare ones are pooled.
 
     Attributes:
@@ -274,7 +274,7 @@ def _raise(problems: list[DataError]) -> None:
 
 def _identifier_message(names: list[Any]) -> str:
     return (
-        f"The columns {listed(names)} look like identifiers (text in which no value comes twice) and are left out of "
-        "the model: synthetic records miss them. Keep them with `TableCodec(identifiers='keep')` or "
+        f"The columns {listed(names)} look like identifiers (text in which hardly a value comes twice) and are left "
+        "out of the model: synthetic records miss them. Keep them with `TableCodec(identifiers='keep')` or "
         f"`TableCodec(column_types={{{names[0]!r}: 'category'}})`."
     )

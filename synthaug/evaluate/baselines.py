@@ -1,4 +1,4 @@
-"""The arms that any generator has to beat: repeat records, weigh classes, interpolate (SMOTE), add noise.
+"""The arms that any generator has to beat: repeat records, weigh classes, interpolate (SMOTE), add noise, fit a bell.
 
 An easy gain of a generator is often the gain of plain duplication; only a comparison with these can tell.
 """
@@ -7,22 +7,32 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from imblearn.over_sampling import SMOTE, SMOTEN, SMOTENC
-from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval
 
 from synthaug.amounts import Amount, Strategy
+from synthaug.evaluate.adapters import ClassWeight, TunedThreshold
 from synthaug.oversampling import RowSampler
 from synthaug.rng import RandomState, as_seed, numpy_rng
 
-__all__ = ["ClassSampler", "ClassWeight", "Duplicate", "Jitter", "Smote", "default_arms"]
+__all__ = [
+    "ClassGaussian",
+    "ClassSampler",
+    "Duplicate",
+    "Jitter",
+    "Smote",
+    "default_arms",
+]
+
+_PRIOR = 20.0  # rows that the covariance within all classes counts for
+_WIDE = 512  # numbers up to which whole covariances are used
+_SHARED = 0.2  # share of the rows from which one number is a state of its own
+_RIDGE = 1e-4  # variance added, in those of the columns
 
 
 class ClassSampler(RowSampler):
@@ -108,6 +118,61 @@ class Jitter(ClassSampler):
         return _frame_of([noisy(frame.iloc[:, i]) for i in range(frame.shape[1])], frame)
 
 
+class ClassGaussian(ClassSampler):
+    """Draw the numbers of new rows from one Gaussian a class; everything else is copied from a random row of the class.
+
+    The Gaussian lies around the mean of the class. Its covariance is that of the class, shrunk towards the covariance
+    within all classes as if that counted for 20 rows (in the manner of regularised discriminant analysis), and its
+    deviations are `scale` times that. Results stay within the range of the real rows, and integers are rounded.
+    Numbers are copied as well where they are missing, one of two values, or a value that a fifth of the rows share.
+
+    Args:
+        scale: Standard deviations in those of the class, at least 0.
+        sampling_strategy: Which size each class shall reach; see `synthaug.amounts.synthetic_counts`.
+        amount: How many rows to add on top of the real ones instead; see there.
+        random_state: A seed or generator.
+
+    Source:
+        Friedman, "Regularized discriminant analysis", JASA 84, 1989, for the shrinkage.
+
+    >>> X = pd.DataFrame({"age": [20, 30, 40], "town": ["Ulm", "Ulm", "Bonn"]})
+    >>> X, y = ClassGaussian(amount=2, random_state=0).fit_resample(X, [0, 0, 1])
+    >>> X["age"].dtype, X["town"].tolist()[3:], y
+    (dtype('int64'), ['Ulm', 'Bonn'], [0, 0, 1, 0, 1])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **ClassSampler._parameter_constraints,
+        "scale": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        *,
+        scale: float = 0.8,
+        sampling_strategy: Strategy = "auto",
+        amount: Amount = None,
+        random_state: RandomState = None,
+    ) -> None:
+        super().__init__(sampling_strategy=sampling_strategy, amount=amount, random_state=random_state)
+        self.scale = scale
+
+    def _sample(self, frame: pd.DataFrame, y: np.ndarray, label: Any, n: int, rng: np.random.Generator) -> pd.DataFrame:
+        drawn = rng.choice(np.flatnonzero(y == label), n)
+        columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
+        values = {i: _floats(column) for i, column in enumerate(columns) if _is_number(column)}
+        levels = {i: _as_levels(column) for i, column in values.items()}
+        numbers = [i for i in values if not levels[i].all()]
+        copied = [column.iloc[drawn].reset_index(drop=True) for column in columns]
+        if numbers:
+            known = np.column_stack([np.where(levels[i], np.nan, values[i]) for i in numbers])
+            made = _gaussian_rows(known, y, label, n, self.scale, rng)
+            for i, column in zip(numbers, made.T, strict=True):
+                drawn_numbers = _like(np.clip(column, columns[i].min(), columns[i].max()), columns[i])
+                copied[i] = copied[i].where(levels[i][drawn], drawn_numbers)
+        return _frame_of(copied, frame)
+
+
 class Smote(ClassSampler):
     """SMOTE for any columns: interpolate numbers between near rows of a class, and let near rows vote on the rest.
 
@@ -171,44 +236,27 @@ class Smote(ClassSampler):
         return _frame_of([_decoded(column, new.get(i), new.get(~i)) for i, column in enumerate(columns)], frame)
 
 
-@dataclass(frozen=True)
-class ClassWeight:
-    """The arm that adds nothing and sets `class_weight="balanced"` on the classifier.
-
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> ClassWeight().weighted(LogisticRegression())
-    LogisticRegression(class_weight='balanced')
-    """
-
-    def weighted(self, estimator: Any) -> Any:
-        """A clone with balanced class weights, or None where there is no such parameter.
-
-        In a pipeline, the last step is meant.
-        """
-        path, last = "", estimator
-        while isinstance(last, Pipeline):
-            name, last = last.steps[-1]
-            path += f"{name}__"
-        if "class_weight" not in getattr(last, "get_params", dict)():
-            return None
-        return clone(estimator).set_params(**{f"{path}class_weight": "balanced"})
-
-
 def default_arms(
     *, random_state: RandomState = None, amount: Amount = None, sampling_strategy: Strategy = "auto"
 ) -> dict[str, Any]:
-    """The baselines of a comparison: the real data alone, repeated rows, class weights, SMOTE, and noise.
+    """The baselines of a comparison: the real data alone, what changes the classifier, and what adds simple rows.
 
     >>> list(default_arms())
-    ['real', 'duplicate', 'class_weight', 'smote', 'jitter']
+    ['real', 'duplicate', 'class_weight', 'threshold', 'smote', 'jitter', 'gaussian']
     """
-    seed = as_seed(random_state) % 2**32
+    rows: dict[str, Any] = {
+        "sampling_strategy": sampling_strategy,
+        "amount": amount,
+        "random_state": as_seed(random_state) % 2**32,
+    }
     return {
         "real": None,
-        "duplicate": Duplicate(sampling_strategy=sampling_strategy, amount=amount, random_state=seed),
+        "duplicate": Duplicate(**rows),
         "class_weight": ClassWeight(),
-        "smote": Smote(sampling_strategy=sampling_strategy, amount=amount, random_state=seed),
-        "jitter": Jitter(sampling_strategy=sampling_strategy, amount=amount, random_state=seed),
+        "threshold": TunedThreshold(),
+        "smote": Smote(**rows),
+        "jitter": Jitter(**rows),
+        "gaussian": ClassGaussian(**rows),
     }
 
 
@@ -235,6 +283,37 @@ def _frame_of(columns: list[pd.Series], like: pd.DataFrame) -> pd.DataFrame:
     frame = pd.DataFrame({i: column.array for i, column in enumerate(columns)})
     frame.columns = like.columns
     return frame
+
+
+def _as_levels(values: np.ndarray) -> np.ndarray:
+    """Which numbers `(n,)` are states rather than amounts: missing or infinite, one of two, or shared by many rows."""
+    odd = ~np.isfinite(values)
+    distinct, counts = np.unique(values[~odd], return_counts=True)
+    if len(distinct) <= 2:
+        return np.ones(len(values), bool)
+    shared = distinct[counts >= _SHARED * len(values)] if len(distinct) > 5 else distinct[:0]
+    return odd | np.isin(values, shared)
+
+
+def _gaussian_rows(
+    values: np.ndarray, y: np.ndarray, label: Any, n: int, scale: float, rng: np.random.Generator
+) -> np.ndarray:
+    """`(n, d)` numbers around the mean of a class; gaps in the `(rows, d)` values count as the mean of their class."""
+    unit = np.array([_deviation(column) or 1.0 for column in values.T])
+    values = values / unit
+    codes, classes = pd.factorize(y)
+    table = pd.DataFrame(values).where(np.isfinite(values)).groupby(codes).mean()
+    means = table.fillna(table.mean()).to_numpy()
+    centred = np.where(np.isfinite(values), values - means[codes], 0.0)
+    own = centred[y == label]
+    weight = _PRIOR / (_PRIOR + len(own))
+    mean = means[classes.tolist().index(label)]
+    if values.shape[1] > _WIDE:  # their variances alone
+        variance = weight * centred.var(axis=0) + (1 - weight) * own.var(axis=0)
+        return (mean + scale * np.sqrt(variance) * rng.standard_normal((n, len(mean)))) * unit
+    shared = centred.T @ centred / len(centred)
+    covariance = weight * shared + (1 - weight) * (own.T @ own / max(len(own) - 1, 1)) + _RIDGE * np.eye(len(mean))
+    return (mean + scale * rng.standard_normal((n, len(mean))) @ np.linalg.cholesky(covariance).T) * unit
 
 
 def _numbers_and_levels(columns: list[pd.Series]) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:

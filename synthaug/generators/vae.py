@@ -98,7 +98,7 @@ class ConditionalVAE(GeneratorModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         """The bound on held-out records, at the mean latent."""
         reconstruction, kl = self.loss(*batch)
-        self.log("val_loss", reconstruction + self.beta * kl, batch_size=len(batch[1]))
+        self.log("val_loss", reconstruction + self.beta * kl, batch_size=len(batch[1]), sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with a one-cycle schedule."""
@@ -131,5 +131,5 @@ class ConditionalVAE(GeneratorModule):
 
     @classmethod
     def steps_for(cls, n_records: int) -> int:
-        """400 batches for small sets, up to 3,000 for large ones."""
-        return round(400 * 7.5 ** largeness(n_records))
+        """320 batches for small sets, up to 3,000 for large ones."""
+        return round(320 * 9.375 ** largeness(n_records))

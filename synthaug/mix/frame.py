@@ -10,16 +10,16 @@ import pandas as pd
 from synthaug.amounts import synthetic_counts
 from synthaug.codecs.frames import check_frame, listed
 from synthaug.errors import DataError, ParameterError
-from synthaug.labels import check_labels
-from synthaug.mix.grow import grow
+from synthaug.labels import check_labels, warn_of_many
+from synthaug.mix.grow import Growth, grow
 from synthaug.rng import RandomState, as_seed
 from synthaug.selection import Criterion
 from synthaug.synthesizer import Synthesizer
 
-__all__ = ["augment"]
+__all__ = ["check_table", "grow_frame"]
 
 
-def augment(
+def grow_frame(
     df: pd.DataFrame,
     target: Any,
     *,
@@ -29,48 +29,36 @@ def augment(
     criteria: Sequence[Criterion] = (),
     flag: str | None = None,
     random_state: RandomState = None,
-) -> pd.DataFrame:
-    """Append synthetic rows to a table: the rows you have come first, untouched, then the new ones.
-
-    Args:
-        df: The table, with its target. Only give it training rows: what the generator sees must not be tested on.
-        target: The column that holds the class.
-        sampling_strategy: Which classes grow, as in imbalanced-learn; `"auto"` brings all up to the largest.
-        amount: Instead of balancing, how many rows to add: an int in all or a float as a share of the rows, spread
-            evenly over the classes, or a dict of label to number.
-        random_state: Seed; the same seed gives the same rows.
-
-    Other Arguments:
-        synthesizer: The generator and its settings; by default a conditional VAE.
-        criteria: What a synthetic row must pass, such as `Agreement()` and `Distance()`.
-        flag: Name of a column to add that is True for synthetic rows.
-
-    Returns:
-        A DataFrame with the columns and dtypes of `df` and a fresh index.
-
-    Raises:
-        DataError: a table that cannot be used; the message names the column or label and the remedy.
-        ParameterError: an argument outside what is allowed.
+) -> tuple[pd.DataFrame, Growth | None]:
+    """The longer table that `synthaug.augment` returns, and how it came about; None if there was nothing to add.
 
     >>> df = pd.DataFrame({"size": [1.0, 1.2, 1.1, 1.3, 5.1, 5.0], "kind": ["small"] * 4 + ["big"] * 2})
-    >>> grown = augment(df, "kind", flag="synthetic", random_state=0)
-    >>> len(grown), grown["kind"].value_counts().to_dict(), int(grown["synthetic"].sum())
-    (8, {'small': 4, 'big': 4}, 2)
+    >>> grown, growth = grow_frame(df, "kind", random_state=0)
+    >>> len(grown), growth.pool.counts()
+    (8, {'big': 2})
     """
-    _check(df, target, flag)
+    check_table(df, target, flag)
     grown = df.reset_index(drop=True)
     labels, records = check_labels(grown[target], name=target), grown.drop(columns=[target])
     counts = synthetic_counts(labels, sampling_strategy=sampling_strategy, amount=amount)
     if flag is not None:
         grown = grown.assign(**{flag: False})
     if not any(counts.values()):
-        return grown
-    pool, _ = grow(records, labels, counts, synthesizer=synthesizer, criteria=criteria, seed=as_seed(random_state))
-    added = pool.to_dataframe(target=target, flag=flag)[list(grown.columns)].set_axis(grown.columns, axis=1)
-    return pd.concat([grown, added], ignore_index=True)
+        warn_of_many(labels)
+        return grown, None
+    growth = grow(records, labels, counts, synthesizer=synthesizer, criteria=criteria, seed=as_seed(random_state))
+    added = growth.pool.to_dataframe(target=target, flag=flag)[list(grown.columns)].set_axis(grown.columns, axis=1)
+    return pd.concat([grown, added], ignore_index=True), growth
 
 
-def _check(df: Any, target: Any, flag: str | None) -> None:
+def check_table(df: Any, target: Any, flag: str | None) -> None:
+    """Refuse what is no table with such a target, or has a column called like `flag`.
+
+    >>> check_table(pd.DataFrame({"a": [1]}), "b", None)
+    Traceback (most recent call last):
+    ...
+    synthaug.errors.DataError: There is no column 'b' to be the target: there are 'a'.
+    """
     check_frame(df)
     if not pd.api.types.is_hashable(target):
         raise ParameterError(f"Expected `target` to be the name of one column, got {target!r}.")

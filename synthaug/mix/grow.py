@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,28 @@ from synthaug.rng import derive
 from synthaug.selection import Criterion, check_criteria, select
 from synthaug.synthesizer import Synthesizer
 
-__all__ = ["grow"]
+__all__ = ["Growth", "grow"]
 
 ROUNDS = 10
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What `grow` made.
+
+    Args:
+        pool: Exactly the records asked for.
+        synthesizer: The fitted one that drew them.
+        drawn: How many records were drawn.
+        dropped: How many of them did not pass the criteria.
+        rejected: As in `Selection`: for each criterion, reason and label, how many were `rejected`, `of` how many.
+    """
+
+    pool: Pool
+    synthesizer: Synthesizer
+    drawn: int
+    dropped: int
+    rejected: pd.DataFrame
 
 
 def grow(
@@ -28,7 +48,7 @@ def grow(
     synthesizer: Synthesizer | None,
     criteria: Sequence[Criterion],
     seed: int,
-) -> tuple[Pool, Synthesizer]:
+) -> Growth:
     """Fit a copy of the synthesizer and draw the records asked for.
 
     Args:
@@ -51,16 +71,21 @@ def grow(
         fitted.set_params(random_state=derive(seed, "fit"))
     fitted.fit(records, labels)
     if not criteria:
-        return fitted.sample(counts, random_state=derive(seed, "sample")), fitted
+        pool = fitted.sample(counts, random_state=derive(seed, "sample"))
+        return Growth(pool, fitted, len(pool), 0, _total([]))
     kept: Pool | None = None
+    drawn = dropped = 0
+    rejected: list[pd.DataFrame] = []
     for attempt in range(ROUNDS):
         missing = {label: n - _held(kept, label) for label, n in counts.items()}
         if not any(missing.values()):
             break
         draw = {label: n and max(2 * n, 20) for label, n in missing.items()}
         pool = fitted.sample(draw, random_state=derive(seed, "sample", attempt))
-        passed = select(pool, records, labels, criteria, random_state=derive(seed, "select", attempt)).pool
-        passed = passed.keep(_first(passed.labels, missing))
+        found = select(pool, records, labels, criteria, random_state=derive(seed, "select", attempt))
+        drawn, dropped = drawn + len(pool), dropped + len(pool) - len(found.pool)
+        rejected.append(found.rejected)
+        passed = found.pool.keep(_first(found.pool.labels, missing))
         kept = passed if kept is None else kept + passed
     pool = fitted.sample(counts, random_state=0) if kept is None else kept
     short = {label: n - _held(pool, label) for label, n in counts.items() if _held(pool, label) < n}
@@ -70,7 +95,14 @@ def grow(
             f"Too few records passed the criteria in {ROUNDS} rounds: {few}. Loosen the criteria, ask for fewer "
             "records, or give the label more training records."
         )
-    return pool, fitted
+    return Growth(pool, fitted, drawn, dropped, _total(rejected))
+
+
+def _total(rejected: list[pd.DataFrame]) -> pd.DataFrame:
+    """The counts of all rounds in one table."""
+    keys, numbers = ["criterion", "reason", "label"], ["rejected", "of"]
+    rounds = pd.concat(rejected) if rejected else pd.DataFrame(columns=keys + numbers)
+    return rounds.groupby(keys, sort=False, as_index=False)[numbers].sum()
 
 
 def _held(pool: Pool | None, label: Any) -> int:

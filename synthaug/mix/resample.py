@@ -34,6 +34,7 @@ class SynthResampler(RowSampler):
         sampling_strategy_: Generated rows of each class.
         synthesizer_: The fitted synthesizer; absent when there was nothing to add.
         pool_: The generated rows with their origin; absent when there was nothing to add.
+        rejected_: How many rows each criterion rejected and why, as in `Selection`; likewise.
         sample_flag_: `(rows,)` bool over the rows returned, True for generated ones.
 
     >>> X = pd.DataFrame({"size": [1.0, 1.2, 1.1, 1.3, 5.1, 5.0]})
@@ -64,7 +65,6 @@ class SynthResampler(RowSampler):
     def _rows(
         self, frame: pd.DataFrame, y: np.ndarray, counts: Mapping[Any, int], seed: int
     ) -> tuple[pd.DataFrame, np.ndarray]:
-        self.pool_, self.synthesizer_ = grow(
-            frame, pd.Series(y), counts, synthesizer=self.synthesizer, criteria=self.criteria, seed=seed
-        )
+        growth = grow(frame, pd.Series(y), counts, synthesizer=self.synthesizer, criteria=self.criteria, seed=seed)
+        self.pool_, self.synthesizer_, self.rejected_ = growth.pool, growth.synthesizer, growth.rejected
         return self.pool_.records, self.pool_.labels.to_numpy(y.dtype)

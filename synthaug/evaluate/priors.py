@@ -1,0 +1,135 @@
+"""What arms usually gain, from our own benchmark: where a choice starts before the data at hand have spoken.
+
+With few rows an inner fold says little, and the arm that happens to score best is often not the best. So a choice
+starts from what each arm gained on other tables with this kind of classifier, and moves away from it only on evidence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+__all__ = ["Prior", "benchmark_gains", "estimator_kind", "prior", "update"]
+
+_KINDS = {
+    "logistic": ("LogisticRegression", "LinearSVC", "RidgeClassifier", "SGDClassifier", "LinearDiscriminantAnalysis"),
+    "neighbours": ("KNeighborsClassifier", "RadiusNeighborsClassifier", "SVC"),
+    "forest": ("RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier", "BaggingClassifier"),
+    "boosting": ("HistGradientBoostingClassifier", "GradientBoostingClassifier", "XGBClassifier", "LGBMClassifier"),
+    "mlp": ("MLPClassifier",),
+}
+_COLUMNS = ["table", "columns", "kind", "arm", "metric", "gain"]
+_UNKNOWN = 0.03  # standard deviation of the gain of an arm, or in a metric, that the benchmark knows nothing of
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A normal distribution of the gains of arms on a table not seen yet, in shares of the score.
+
+    Args:
+        arms: Names.
+        mean: `(arms,)`.
+        covariance: `(arms, arms)`.
+    """
+
+    arms: tuple[str, ...]
+    mean: np.ndarray
+    covariance: np.ndarray
+
+    def of(self, arms: Sequence[str]) -> Prior:
+        """The same for some of the arms."""
+        places = [self.arms.index(arm) for arm in arms]
+        return Prior(tuple(arms), self.mean[places], self.covariance[np.ix_(places, places)])
+
+
+def estimator_kind(estimator: Any) -> str | None:
+    """Which of the benchmark's kinds of classifier this is, by its class or those it inherits from; None if it is none.
+
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> estimator_kind(LogisticRegression()), estimator_kind(None)
+    ('logistic', None)
+    """
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[-1][1]
+    names = [one.__name__ for one in type(estimator).__mro__]
+    return next((kind for name in names for kind, known in _KINDS.items() if name in known), None)
+
+
+@cache
+def benchmark_gains() -> pd.DataFrame:
+    """What the benchmark found: one row a table, kind of classifier, arm and metric, with the mean gain as a share.
+
+    >>> benchmark_gains().columns.tolist()
+    ['table', 'columns', 'kind', 'arm', 'metric', 'gain']
+    """
+    found = json.loads(files("synthaug.evaluate").joinpath("priors.json").read_text())
+    return pd.DataFrame(found["gains"], columns=_COLUMNS)
+
+
+def prior(
+    arms: Sequence[str], *, kind: str | None, columns: str, metric: str, gains: pd.DataFrame | None = None
+) -> Prior:
+    """What to expect of arms before looking at the data.
+
+    Args:
+        arms: Names; those that the benchmark does not know are expected to gain nothing.
+        kind: Of the classifier, see `estimator_kind`; None takes the mean of all kinds.
+        columns: "numeric" or "mixed": tables of numbers alone, or with categories.
+        metric: Name of the score; for one that the benchmark does not know, no arm is expected to gain anything.
+        gains: In the form of `benchmark_gains()`, its default.
+
+    Returns:
+        Mean and covariance over tables.
+
+    >>> expected = prior(["gaussian", "mine"], kind="forest", columns="numeric", metric="balanced_accuracy")
+    >>> bool(expected.mean[0] > 0.03), expected.mean[1].item()
+    (True, 0.0)
+    """
+    gains = benchmark_gains() if gains is None else gains
+    rows = gains[(gains["metric"] == metric) & gains["arm"].isin(arms) & (gains["columns"] == columns)]
+    rows = rows if kind is None else rows[rows["kind"] == kind]
+    by_table = rows.pivot_table("gain", "table", "arm").reindex(columns=list(arms))
+    known = by_table.notna().sum().to_numpy() > 2
+    mean = np.where(known, by_table.mean().fillna(0.0), 0.0)
+    covariance = np.diag(np.full(len(arms), _UNKNOWN**2))
+    if known.any():
+        covariance[np.ix_(known, known)] = np.cov(by_table.loc[:, known].dropna().T)
+    return Prior(tuple(arms), mean, covariance + 1e-6 * np.eye(len(arms)))
+
+
+def update(before: Prior, differences: np.ndarray, overlap: float, *, caution: float = 1.0) -> Prior:
+    """The prior after paired differences were seen.
+
+    Args:
+        before: What was expected.
+        differences: `(splits, arms)`, score of each arm minus that of the real rows alone; at least 2 splits.
+        overlap: Test rows over training rows of a split, for the correction of Nadeau and Bengio (2003).
+
+    Other Arguments:
+        caution: Multiplies the variance of the evidence.
+
+    Returns:
+        The posterior of the multivariate normal model (Gelman et al., Bayesian Data Analysis, 3rd ed., section 3.5).
+        The covariance of the evidence is halfway between the sample's and one of equal variances alone, since a handful
+        of splits tells it badly (Ledoit & Wolf 2004).
+
+    >>> known = Prior(("a",), np.array([0.02]), np.array([[0.01**2]]))
+    >>> update(known, np.array([[0.0], [0.01], [-0.01], [0.0]]), 1 / 3).mean.round(3).tolist()
+    [0.006]
+    """
+    splits, arms = differences.shape
+    sample = np.cov(differences.T).reshape(arms, arms)
+    spread = np.trace(sample) / arms
+    evidence = (1 / splits + overlap) * (0.5 * sample + 0.5 * spread * np.eye(arms)) + 1e-8 * np.eye(arms)
+    weight = before.covariance @ np.linalg.inv(before.covariance + caution * evidence)
+    mean = before.mean + weight @ (differences.mean(0) - before.mean)
+    covariance = before.covariance - weight @ before.covariance
+    return Prior(before.arms, mean, (covariance + covariance.T) / 2)

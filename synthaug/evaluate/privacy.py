@@ -1,0 +1,236 @@
+"""Do synthetic records give away the records that they were trained on?"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.spatial.distance import cdist
+
+from synthaug.errors import ParameterError, raise_problems
+from synthaug.evaluate import nearness, trials
+from synthaug.evaluate.attacks import code_tables
+from synthaug.evaluate.rates import shuffled_labels
+from synthaug.evaluate.sides import Sides
+from synthaug.evaluate.stats import holm
+from synthaug.features import Features
+from synthaug.rng import RandomState, as_seed, numpy_rng
+
+__all__ = ["PrivacyRisk", "privacy_risk"]
+
+_ATTACKS = ["attack", "risk", "low", "high", "rate", "baseline", "control", "n", "p"]
+_COPIES = ["measure", "train", "holdout", "difference", "low", "high", "n", "p"]
+_MEMBERSHIP = ["attack", "auc", "low", "high", "advantage", "n"]
+_NAMES = ("train", "synthetic", "holdout")
+_COPIED = {
+    "exact": "{train:.1%} of the synthetic records equal a training record ({holdout:.1%} one of the holdout)",
+    "near": "{train:.1%} of the synthetic records are nearer to a training record than 95% of the real records are to "
+    "each other ({holdout:.1%} to one of the holdout)",
+    "nearer": "the nearest real record is a training record for {train:.1%} (one of the holdout for {holdout:.1%})",
+}
+_NAMED = 3
+_TELLING = 0.5
+_SHUFFLES = 1999
+_SECRETS = 20
+
+
+def privacy_risk(
+    train: Any,
+    synthetic: Any,
+    holdout: Any,
+    *,
+    features: Features | None = None,
+    sensitive: str | Sequence[Any] | None = None,
+    random_state: RandomState = None,
+    n_attacks: int = 500,
+    level: float = 0.95,
+    max_records: int = 2000,
+) -> PrivacyRisk:
+    """Attack the training records by means of the synthetic ones, and compare with records never trained on.
+
+    Whatever a synthetic table tells of people in general it tells of the holdout too. Only what it tells of the
+    training records and not of as many holdout records comes from having been trained on them.
+
+    Args:
+        train: The records that the generator was fitted on.
+        synthetic: What it made.
+        holdout: Real records of the same kind that it never saw. The smaller it is, the less can be found.
+        features: Records -> `(n, d)` numbers in which distances mean something; needed for anything but tables. By
+            default `table_features` of the real records.
+
+    Other Arguments:
+        sensitive: The column or columns whose values an attacker is after; by default all, of which 20 drawn by
+            chance where there are more.
+        random_state: Decides which records are drawn, what is tried and the labellings for p-values.
+        n_attacks: How many predicates of each kind are tried, and how many records are attacked for a secret.
+        level: Of the intervals, and of the verdict: independent records are accused at a rate of at most `1 - level`.
+        max_records: Of larger tables that many are drawn. Training and holdout records are always as many of each.
+
+    Returns:
+        The figures. Tables are attacked in every way; other records by their distances only.
+
+    Raises:
+        DataError: too few records, columns that differ, features that are no numbers, a holdout that was trained on.
+        ParameterError: arguments out of range, an unknown column.
+
+    >>> rng = np.random.default_rng(0)
+    >>> train, holdout = pd.DataFrame(rng.normal(size=(200, 3))), pd.DataFrame(rng.normal(size=(200, 3)))
+    >>> privacy_risk(train, train[:50] + 1e-6, holdout, random_state=0).verdict().split(":")[0]
+    'Records are copied'
+    """
+    seed = as_seed(random_state)
+    _check_numbers(n_attacks, level, max_records)
+    sides = Sides.of(train, synthetic, holdout, features)
+    secrets = _secrets(sides, sensitive, seed)
+    drawn = sides.draw(seed, max_records)
+    n = len(drawn.train)
+    labels = shuffled_labels(n, _SHUFFLES, numpy_rng(seed, "labels"))
+    made, real = drawn.numbers()
+    to_real, among = cdist(made, real), cdist(real, real)
+    membership = trials.membership(to_real, among, level)
+    found = [trials.membership_risk(row) for row in membership]
+    if sides.is_table:
+        ours, coded, theirs = code_tables([drawn.train, drawn.synthetic, drawn.holdout])
+        both = replace(ours, values=np.concatenate([ours.values, theirs.values]))
+        found += trials.singling_out(coded, both, labels, seed, n_attacks, level)
+        found += trials.inference(coded, both, secrets, seed, n_attacks, level)
+    return PrivacyRisk(
+        attacks=pd.DataFrame(found, columns=_ATTACKS),
+        copies=pd.DataFrame(trials.copies(drawn, to_real, among, labels, level), columns=_COPIES),
+        membership=pd.DataFrame(membership, columns=_MEMBERSHIP),
+        distances=nearness.closest(to_real),
+        sizes={name: len(getattr(sides, name)) for name in _NAMES},
+        compared={name: len(getattr(drawn, name)) for name in _NAMES},
+        exact_copies=int(np.isin(sides.hashes[1], sides.hashes[0]).sum()),
+        level=level,
+        seed=seed,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class PrivacyRisk:
+    """What the synthetic records give away, and how sure that is. Made by `privacy_risk`.
+
+    Every p-value is one-sided and exact or a rank test; it asks whether the training records fare worse than the
+    holdout. The intervals of predicates take each attempt for an independent one, as their source does.
+
+    Args:
+        attacks: One row an attack: `attack`; `risk`, 0 to 1, with `low` and `high`; `rate`, how often it succeeds
+            against training records; `baseline`, how often a guess by chance does; `control`, how often it succeeds
+            against the holdout; `n`, how often it was tried; `p`. For membership the rate is the area under the ROC
+            curve, the baseline 0.5, and there is no control; the risk is `2 * rate - 1`. Where nothing could be tried,
+            `n` is 0 and the rest missing.
+        copies: One row a `measure`: "exact", synthetic records that equal a real one; "near", that are within the
+            distance at which only 5% of the real records have another; "nearer", whose nearest real record is there.
+            `train` and `holdout` are shares of the `n` synthetic records compared, `difference` is that of the two,
+            with `low` and `high` and `p`.
+        membership: `attack`, `auc` with `low` and `high`, `advantage` (the greatest difference of true and false
+            positive rate; above 0 by chance too), `n` of members, and as many others.
+        distances: Of synthetic records to their nearest real one, and as a share of that to the second nearest:
+            `measure`, `quantile`, `train`, `holdout`.
+        sizes: How many records were given: train, synthetic, holdout.
+        compared: How many were drawn from these for all but `exact_copies`.
+        exact_copies: How many of all synthetic records equal any training record.
+        level: Of the intervals and the verdict.
+        seed: What to pass as `random_state` to get the same figures.
+
+    >>> rng = np.random.default_rng(0)
+    >>> records = [pd.DataFrame(rng.normal(size=(100, 3)), columns=list("abc")) for _ in range(3)]
+    >>> found = privacy_risk(*records, random_state=0)
+    >>> found.verdict().split(";")[0]
+    'No sign of copying or of a leak beyond chance in 10 tests against 100 training and 100 holdout records'
+    >>> list(found.attacks["attack"])[2:4]
+    ['singling out by one column', 'singling out by 3 columns']
+    """
+
+    attacks: pd.DataFrame
+    copies: pd.DataFrame
+    membership: pd.DataFrame
+    distances: pd.DataFrame
+    sizes: dict[str, int]
+    compared: dict[str, int]
+    exact_copies: int
+    level: float
+    seed: int
+
+    def verdict(self) -> str:
+        """What is sure after Holm's correction over all tests, in a sentence or two; else what is left open.
+
+        Where nothing is sure and risks above 0.5 are not ruled out either, it says that it cannot tell. Independent
+        records are accused at a rate of at most `1 - level`.
+        """
+        tests = [*self.copies.to_dict("records"), *self.attacks[self.attacks["n"] > 0].to_dict("records")]
+        adjusted = holm([test["p"] for test in tests])
+        sure = [test for test, p in zip(tests, adjusted, strict=True) if p < 1 - self.level]
+        copied = [test for test in sure if "measure" in test]
+        leaks = sorted((test for test in sure if "attack" in test), key=lambda test: -test["risk"])
+        told = _leaks(leaks) if leaks else ""
+        if copied:
+            name = copied[0]["measure"]
+            start = "Records lie close to training records" if name == "nearer" else "Records are copied"
+            return f"{start}: {_COPIED[name].format_map(copied[0])}. {told}".strip()
+        equal = f"{self.exact_copies} synthetic records equal a training record." if self.exact_copies else ""
+        if leaks:
+            return f"No sign of copying, but of a leak. {told} {equal}".strip()
+        n, worst = self.compared, self.attacks["high"].max()
+        start = "No sign" if worst <= _TELLING else "Cannot tell: no sign"
+        return (
+            f"{start} of copying or of a leak beyond chance in {len(tests)} tests against {n['train']} training and "
+            f"{n['holdout']} holdout records; by their intervals, risks of up to {worst:.0%} are not ruled out. {equal}"
+        ).strip()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, fit for JSON; None for what is missing."""
+        tables = ("attacks", "copies", "membership", "distances")
+        plain = {name: getattr(self, name).astype(object).where(getattr(self, name).notna(), None) for name in tables}
+        rest = ("sizes", "compared", "exact_copies", "level", "seed")
+        return {
+            **{name: table.to_dict("records") for name, table in plain.items()},
+            **{name: getattr(self, name) for name in rest},
+            "verdict": self.verdict(),
+        }
+
+
+def _leaks(tests: list[dict[Any, Any]]) -> str:
+    """What tells training records from others, the worst first."""
+    worst = [f"{test['attack']} (risk {test['risk']:.2f} [{test['low']:.2f}, {test['high']:.2f}])" for test in tests]
+    more = f" and {len(worst) - _NAMED} more" if len(worst) > _NAMED else ""
+    return f"Training records are told from others by {', '.join(worst[:_NAMED])}{more}."
+
+
+def _check_numbers(n_attacks: Any, level: Any, max_records: Any) -> None:
+    problems = [
+        f"Expected `{name}` to be an integer of at least {least}, got {value!r}."
+        for name, value, least in (("n_attacks", n_attacks, 1), ("max_records", max_records, 20))
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least
+    ]
+    if not (isinstance(level, float) and 0 < level < 1):
+        problems.append(f"Expected `level` between 0 and 1, got {level!r}.")
+    raise_problems(problems, ParameterError)
+
+
+def _secrets(sides: Sides, sensitive: Any, seed: int) -> dict[Any, int]:
+    """The columns that an attacker is after, by name, and their positions."""
+    if not sides.is_table:
+        if sensitive is not None:
+            raise ParameterError("`sensitive` names columns of a table: leave it out for other records.")
+        return {}
+    names = list(sides.train.columns)
+    if sensitive is None:
+        drawn = np.sort(numpy_rng(seed, "secrets").permutation(len(names))[:_SECRETS])
+        return {names[i]: i for i in drawn.tolist()} if len(names) > 1 else {}  # else there is nothing to infer it from
+    wanted = [sensitive] if sensitive in names or isinstance(sensitive, str) else list(sensitive)
+    raise_problems((_unknown(name, names) for name in wanted if name not in names), ParameterError)
+    if wanted and len(names) == 1:
+        raise ParameterError(f"`sensitive` names {names[0]!r}, but there is no other column to infer it from.")
+    return {name: names.index(name) for name in wanted}
+
+
+def _unknown(name: Any, names: list[Any]) -> str:
+    near = difflib.get_close_matches(str(name), [str(one) for one in names], 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the columns are {', '.join(map(str, names))}."
+    return f"`sensitive` names {name!r}, which is no column: {hint}"

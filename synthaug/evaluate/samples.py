@@ -1,0 +1,222 @@
+"""Real and synthetic records that are to be compared, checked, and as many drawn of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synthaug.errors import DataError, DataTypeError, ParameterError, raise_problems
+from synthaug.evaluate.attacks import column_kind
+from synthaug.features import Features, table_features
+from synthaug.labels import Labels, check_target
+from synthaug.rng import numpy_rng
+
+__all__ = ["FEWEST", "Samples"]
+
+FEWEST = 20
+"""How many records of each are needed to compare them as a whole."""
+
+_WORDS = {"number": "numbers", "time": "times", "level": "categories"}
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Records of one kind by name: "real", "synthetic" and perhaps "holdout". Made by `Samples.of`.
+
+    Args:
+        parts: The records; tables have the same columns in the same order.
+        codes: Codes of their labels, in the classes of the real ones; empty where there are no labels.
+        rows: The positions drawn of each.
+    """
+
+    parts: Mapping[str, Any]
+    codes: Mapping[str, np.ndarray]
+    rows: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, real: Any, synthetic: Any, holdout: Any, features: Features | None, target: Any, labels: Sequence | None
+    ) -> Samples:
+        """Check what `fidelity` was given; see there for what is raised.
+
+        >>> table = pd.DataFrame({"a": [1, 2]})
+        >>> Samples.of(table, table.rename(columns={"a": "b"}), None, None, None, None)
+        Traceback (most recent call last):
+        ...
+        synthaug.errors.DataError: 2 problems:
+        - `synthetic` lacks column 'a'.
+        - `synthetic` has column 'b', which `real` lacks: drop it.
+        """
+        given = {"real": real, "synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
+        if features is None:
+            given = {
+                name: pd.DataFrame(part) if getattr(part, "ndim", 0) == 2 else part for name, part in given.items()
+            }
+        _check_kinds(given, features)
+        if isinstance(given["real"], pd.DataFrame):
+            raise_problems(_name_problems(given))
+            raise_problems(problem for name, part in given.items() for problem in _unreadable(name, part))
+            given = {name: _like(part[given["real"].columns], given["real"]) for name, part in given.items()}
+            raise_problems(_column_problems(given))
+        return cls(given, _coded(given, target, labels))
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the records have columns."""
+        return isinstance(self.parts["real"], pd.DataFrame)
+
+    @property
+    def n_used(self) -> int:
+        """How many records of each were drawn."""
+        return len(self.rows["real"])
+
+    @property
+    def drawn_codes(self) -> dict[str, np.ndarray]:
+        """Codes of the labels of the records drawn, of each part."""
+        return {name: codes[self.rows[name]] for name, codes in self.codes.items()}
+
+    def draw(self, most: int, seed: int) -> Samples:
+        """As many records of each in random order, at most `most`.
+
+        >>> array = np.arange(60).reshape(30, 2)
+        >>> Samples.of(array, array[:25], None, None, None, None).draw(100, 0).n_used
+        25
+        """
+        if most < FEWEST:
+            raise ParameterError(f"Expected `max_rows` of at least {FEWEST}, got {most!r}.")
+        n = min(most, *map(len, self.parts.values()))
+        rows = {name: numpy_rng(seed, "rows", name).permutation(len(part))[:n] for name, part in self.parts.items()}
+        return replace(self, rows=rows)
+
+    def without(self, column: Any) -> Samples:
+        """The same tables without one column."""
+        return replace(self, parts={name: part.drop(columns=[column]) for name, part in self.parts.items()})
+
+    def features(self, features: Features) -> dict[str, np.ndarray]:
+        """Features of the records drawn, of each part, `(n_used, d)` and finite.
+
+        >>> array = np.arange(60).reshape(30, 2)
+        >>> samples = Samples.of(array, array, None, None, None, None).draw(100, 0)
+        >>> samples.features(lambda table: table)["real"].shape
+        (30, 2)
+        """
+        found = {name: np.asarray(features(_take(part, self.rows[name]))) for name, part in self.parts.items()}
+        wanted = (self.n_used, *found["real"].shape[1:])
+        for name, x in found.items():
+            if x.ndim != 2 or x.shape != wanted or x.dtype.kind not in "biuf":
+                raise DataError(
+                    f"Expected `features` to turn the {self.n_used} records of `{name}` into numbers of shape "
+                    f"({self.n_used}, d), as many columns for all, got {x.dtype} of shape {x.shape}."
+                )
+            if not np.isfinite(x).all():
+                raise DataError(
+                    f"Expected `features` to give finite numbers, got {x[~np.isfinite(x)][0]} for `{name}`."
+                )
+        return {name: x.astype(float) for name, x in found.items()}
+
+
+def _check_kinds(parts: Mapping[str, Any], features: Features | None) -> None:
+    real = parts["real"]
+    for name, part in parts.items():
+        if not hasattr(part, "__len__"):
+            raise DataTypeError(f"Expected `{name}` to be a table, an array or a list, got a {type(part).__name__}.")
+        if isinstance(part, pd.DataFrame) != isinstance(real, pd.DataFrame):
+            raise DataTypeError(
+                f"Expected `{name}` to be of the kind of `real`, a {type(real).__name__}, got a {type(part).__name__}."
+            )
+    if features is None and not isinstance(real, pd.DataFrame):
+        raise DataTypeError(
+            f"Expected `real` to be a table or an array (n, d), got a {type(real).__name__}: give `features`, which "
+            "turn such records into numbers."
+        )
+    raise_problems(
+        f"Expected at least one record in `{name}`, got none." for name, part in parts.items() if not len(part)
+    )
+
+
+def _name_problems(parts: Mapping[str, pd.DataFrame]) -> list[str]:
+    real, problems = parts["real"], []
+    if real.shape[1] == 0:
+        problems.append("Expected at least one column in `real`, got none.")
+    for name, part in parts.items():
+        twice = part.columns[part.columns.duplicated()].tolist()
+        problems += [f"Two columns of `{name}` are called {column!r}: rename one." for column in twice[:1]]
+        problems += [f"`{name}` lacks column {column!r}." for column in real.columns if column not in part.columns]
+        extra = [column for column in part.columns if column not in real.columns]
+        problems += [f"`{name}` has column {column!r}, which `real` lacks: drop it." for column in extra]
+    return problems
+
+
+def _unreadable(name: str, part: pd.DataFrame) -> list[str]:
+    """Columns that are neither numbers nor times and whose values cannot be told apart as texts."""
+    problems = []
+    for column in part.columns:
+        try:
+            if part[column].dtype.kind == "c":
+                raise TypeError("it holds complex numbers")
+            table_features(part[[column]])
+        except (AttributeError, TypeError, ValueError) as error:  # such as bytes, broken texts, dates of Arrow
+            problems.append(
+                f"Column {column!r} of `{name}`, of dtype {part[column].dtype}, cannot be read ({error}): convert it, "
+                "for example with `.astype(str)`."
+            )
+    return problems
+
+
+def _like(part: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
+    """`part` with a fresh index; a column without any value is of the kind that the real one has."""
+    part = part.reset_index(drop=True)
+    for name in real.columns:
+        kind = column_kind(real[name])
+        if part[name].isna().all() and column_kind(part[name]) != kind:
+            dtype = {"number": np.dtype(float), "level": np.dtype(object)}.get(kind, real[name].dtype)
+            part[name] = pd.Series([None] * len(part), dtype=dtype)
+    return part
+
+
+def _column_problems(parts: Mapping[str, pd.DataFrame]) -> list[str]:
+    real = parts["real"]
+    kinds = {name: column_kind(real[name]) for name in real.columns}
+    return [
+        f"Column {name!r} holds {_WORDS[column_kind(part[name])]} in `{which}` and {_WORDS[kind]} in `real`: give it "
+        "the same dtype in both."
+        for which, part in parts.items()
+        for name, kind in kinds.items()
+        if column_kind(part[name]) != kind
+    ]
+
+
+def _coded(parts: Mapping[str, Any], target: Any, labels: Sequence | None) -> dict[str, np.ndarray]:
+    """Labels of every part as codes of the classes of the real one; nothing where there are none."""
+    if target is None and labels is None:
+        return {}
+    if target is not None and labels is not None:
+        raise ParameterError("Expected `target` or `labels`, got both.")
+    if labels is not None:
+        if len(labels) != len(parts):
+            raise ParameterError(f"Expected {len(parts)} `labels`, of {', '.join(parts)}, got {len(labels)}.")
+        given = dict(zip(parts, labels, strict=True))
+    else:
+        if not isinstance(parts["real"], pd.DataFrame) or target not in parts["real"].columns:
+            raise ParameterError(f"Expected `target` to be a column of the tables, got {target!r}.")
+        if parts["real"].shape[1] == 1:
+            raise ParameterError(f"Expected a column beside the target {target!r} to learn from, got none.")
+        given = {name: part[target] for name, part in parts.items()}
+    series = {name: check_target(values) for name, values in given.items()}
+    raise_problems(
+        f"Expected as many labels as records in `{name}`, got {len(values)} and {len(parts[name])}."
+        for name, values in series.items()
+        if len(values) != len(parts[name])
+    )
+    coding = Labels.of(series["real"])
+    return {name: coding.encode(values) for name, values in series.items()}
+
+
+def _take(records: Any, rows: np.ndarray) -> Any:
+    if isinstance(records, pd.DataFrame):
+        return records.iloc[rows].reset_index(drop=True)
+    return records[rows] if hasattr(records, "__array__") else [records[i] for i in rows]

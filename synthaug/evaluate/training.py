@@ -1,0 +1,234 @@
+"""The same measurement for anything that trains: a user's own training function, on a data set, with several seeds."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synthaug.errors import DataError, ParameterError, raise_problems
+from synthaug.evaluate.comparison import check_store
+from synthaug.evaluate.paired import Split, make_splits
+from synthaug.evaluate.results import POOLED, Comparison, collect
+from synthaug.evaluate.studies import attempt, digest, identity, measured, run_cells, versions
+from synthaug.labels import check_labels
+from synthaug.rng import RandomState, as_seed, derive
+
+__all__ = ["Rows", "compare_training"]
+
+Arm = Callable[[Any, list[int], int], Any] | None
+Train = Callable[[Any, int], Any]
+Score = Callable[[Any, Any], float | Mapping[str, float]]
+
+
+def compare_training(
+    arms: Mapping[str, Arm],
+    train: Train | Mapping[str, Train],
+    score: Score,
+    dataset: Any,
+    splits: Any = None,
+    *,
+    seeds: int = 1,
+    labels: Any = None,
+    groups: Any = None,
+    random_state: RandomState = None,
+    n_jobs: int | None = None,
+    store: str | os.PathLike[str] | None = None,
+    progress: bool | None = None,
+) -> Comparison:
+    """Measure what each arm adds to a model that your own function trains.
+
+    Every arm sees the same splits and seeds, and only training items; scores are of real test items. How long a model
+    trains is up to `train`: let it count steps and not epochs, or arms that add items also train for longer.
+
+    Args:
+        arms: By name, None (the real items alone) or a function `(dataset, indices, seed)` to what is trained on, such
+            as a data set, loader or data module. Its `dataset` gives the training items at `indices` and refuses others
+            (but not their arrays, where it has such attributes).
+            "real" is added where it is missing.
+        train: `(training data, seed)` to a trained model; or several by name. For the arm None the training data is
+            a `Rows` of the training items, which a `DataLoader` takes.
+        score: `(model, test data)` to a number or to numbers by name, of which greater is better; the test data is a
+            `Rows` of the test items.
+        dataset: `n` items, with `len` and `dataset[i]`.
+        splits: None (5 folds, twice; stratified where `labels` are given), a number of folds, an object with
+            `split(X, y, groups)`, or a list of `(train, test)` positions.
+
+    Other Arguments:
+        seeds: How many models are trained a split, each on items that the arm made anew. Their scores are averaged.
+        labels: `(n,)` classes, for stratified splits and for the check that each class that is tested on is trained on.
+        groups: `(n,)`; items of one group are never in both parts of a split.
+        random_state: One seed for splits, arms and training.
+        n_jobs: How many cells (arm, split, seed) run at once, as joblib counts.
+        store: A folder in which every finished cell is kept, as in `compare`. The data set is known again by its class,
+            attributes and the arrays among them.
+        progress: As in `compare`.
+
+    Returns:
+        The scores. Anything that raises loses its cell, with a `SynthaugWarning`, and the rest goes on.
+
+    Raises:
+        DataError: labels or groups that do not fit; splits that cannot be scored; "real" failed everywhere.
+        ParameterError: arms, functions, `splits` or `seeds` that are none of the above.
+
+    >>> def train(items, seed):
+    ...     return sum(items[i] for i in range(len(items))) / len(items)
+    >>> def score(mean, items):
+    ...     return -max(abs(mean - items[i]) for i in range(len(items)))
+    >>> def twice(dataset, indices, seed):
+    ...     return [dataset[i] for i in indices] * 2
+    >>> found = compare_training({"twice": twice}, train, score, [1.0, 2.0, 3.0, 4.0], 2, random_state=0)
+    >>> found.gains()["gain"].tolist()
+    [0.0, 0.0]
+    """
+    check_store(store, random_state)
+    seed = as_seed(random_state)
+    trains = dict(train) if isinstance(train, Mapping) else {"model": train}
+    chosen = {"real": None, **arms}
+    _check(chosen, trains, score, seeds)
+    classes = None if labels is None else check_labels(labels, dataset)
+    places = make_splits(splits, range(len(dataset)), classes, seed, groups)
+    study = _Study(chosen, trains, score, dataset, places, seed)
+    cells = [(arm, split, repeat) for arm in chosen for split in range(len(places)) for repeat in range(seeds)]
+    work = functools.partial(_train_cell, study)
+    results = run_cells(work, cells, key=_key(study), store=store, n_jobs=n_jobs, progress=progress)
+    unknown, known = attempt(identity, [dataset, classes])
+    counts = pd.Series(dtype=int) if classes is None else classes.value_counts().sort_index()
+    return collect(
+        [(arm, split) for arm, split, _ in cells],
+        results,
+        sizes=[(len(train), len(test)) for train, test in places],
+        skipped=(),
+        arms=tuple(chosen),
+        estimators=tuple(trains),
+        seed=seed,
+        data={
+            "fingerprint": "" if unknown else digest(known),
+            "n": len(dataset),
+            "columns": [],
+            "classes": {str(label): int(n) for label, n in counts.items()},
+        },
+        versions=versions(),
+    )
+
+
+class Rows:
+    """Some items of a data set, by their places there; a map-style data set for any loader.
+
+    Args:
+        dataset: With `len` and `dataset[i]`.
+        places: Of the items, `(n,)`.
+
+    >>> rows = Rows("abcdef", [4, 0])
+    >>> len(rows), rows[0], list(rows)
+    (2, 'e', ['e', 'a'])
+    """
+
+    def __init__(self, dataset: Any, places: Any) -> None:
+        self.dataset = dataset
+        self.places = np.asarray(places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, i: int) -> Any:
+        return self.dataset[int(self.places[i])]
+
+
+class _Lent:
+    """A data set of which only the training items can be had, each at its own place; attributes are passed on."""
+
+    def __init__(self, dataset: Any, places: np.ndarray) -> None:
+        self.dataset = dataset
+        self._open = frozenset(places.tolist())
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, i: int) -> Any:
+        if int(i) not in self._open:
+            raise DataError(f"Item {i} is no training item: use those at `indices`.")
+        return self.dataset[int(i)]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "dataset" not in vars(self):  # loaders ask for more ways to get items; unpickling
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+
+@dataclass(frozen=True)
+class _Study:
+    """Everything that the cells (arm, split, seed) share."""
+
+    arms: Mapping[str, Arm]
+    trains: Mapping[str, Train]
+    score: Score
+    dataset: Any
+    splits: list[Split]
+    seed: int
+
+
+def _train_cell(study: _Study, cell: tuple[str, int, int]) -> dict[str, Any]:
+    """One arm, split and seed: make the training data once, then train and score every kind of model."""
+    name, *place = cell
+    train, test = study.splits[place[0]]
+    arm, seed = study.arms[name], derive(study.seed, "train", *place) % 2**32
+    error: str | None = None
+    data, seconds, peak = Rows(study.dataset, train), 0.0, 0.0
+    if arm is not None:
+        (error, data), seconds, peak = measured(attempt, arm, _Lent(study.dataset, train), train.tolist(), seed)
+    scores, failures = [], []
+    for model, function in study.trains.items():
+        problem, found = (error, {}) if error else attempt(_scored, study, function, data, test, seed)
+        scores += [[model, metric, value] for metric, value in (found or {}).items()]
+        failures += [[model, problem]] if problem else []
+    return {"seconds": seconds, "peak_mb": peak, "scores": scores, "recalls": [], "failures": failures}
+
+
+def _scored(study: _Study, train: Train, data: Any, test: np.ndarray, seed: int) -> dict[str, float]:
+    found = study.score(train(data, seed), Rows(study.dataset, test))
+    named = found if isinstance(found, Mapping) else {"score": found}
+    scores = {str(metric): float(value) for metric, value in named.items()}
+    for metric, value in scores.items():
+        if not np.isfinite(value):
+            raise DataError(f"The score {metric!r} is {value}.")
+    return scores
+
+
+def _key(study: _Study) -> Callable[[tuple[str, int, int]], Any]:
+    """All that the result of a cell depends on. The names of the arms do not count, so they may change."""
+
+    @functools.cache
+    def shared() -> Any:
+        trains = [[name, identity(train)] for name, train in study.trains.items()]
+        return [identity(study.dataset), trains, identity(study.score), study.seed, dict(versions())]
+
+    return lambda cell: [shared(), identity(study.arms[cell[0]]), identity(study.splits[cell[1]]), *cell[1:]]
+
+
+def _check(arms: Mapping[str, Any], trains: Mapping[str, Any], score: Any, seeds: Any) -> None:
+    problems = [
+        f"Expected arm {name!r} to be None or a function `(dataset, indices, seed)`, got {arm!r}."
+        for name, arm in arms.items()
+        if not (arm is None or callable(arm))
+    ]
+    if arms["real"] is not None:
+        problems.append("Arm 'real' is the real data alone: expected None, or call this arm something else.")
+    if len(arms) == 1:
+        problems.append("Expected at least one arm beside 'real', got none.")
+    functions = {"`score`": score, **{f"`train` {name!r}": train for name, train in trains.items()}}
+    problems += [
+        f"Expected {name} to be a function, got {one!r}." for name, one in functions.items() if not callable(one)
+    ]
+    if not trains or POOLED in trains:
+        problems.append(
+            f"Expected at least one `train`, none called {POOLED!r}, which is the name of the pooled gains."
+        )
+    if not (isinstance(seeds, int | np.integer) and seeds >= 1):
+        problems.append(f"Expected `seeds` of at least 1, got {seeds!r}.")
+    raise_problems(problems, ParameterError)

@@ -1,0 +1,278 @@
+"""What the page tells of the scores, in the order in which it tells it; a section without data is None."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from synthaug.report.figures import HARMS, HELPS, bar, curve, forest, meaning, shared_scale
+from synthaug.report.parts import Panel, Section, Table, Unit
+from synthaug.report.svg import Scale, whole
+
+__all__ = ["POOLED", "Study"]
+
+POOLED = "all"
+_MOST_PANELS = 12
+_READING = (
+    "A mark is the mean gain over the real data alone, a line its 95% interval. Filled circle: helps. Filled diamond: "
+    "harms. Hollow: cannot tell from chance, after Holm's correction over the arms."
+)
+
+
+_ALONE = "Marks are filled where the interval leaves zero out; these are not corrected for how many there are."
+
+
+class Study:
+    """A comparison as the page sees it: its first metric is the one that the page is about.
+
+    Args:
+        comparison: A `Comparison`, or anything with its attributes and methods.
+    """
+
+    def __init__(self, comparison: Any) -> None:
+        self.comparison = comparison
+        scores = comparison.scores
+        self.metrics = [str(name) for name in scores["metric"].unique()]
+        self.units = {
+            name: Unit(name, bool(scores.loc[scores["metric"] == name, "score"].between(0, 1).all()))
+            for name in self.metrics
+        }
+        self.all_gains = comparison.gains()
+        self.verdict = str(comparison.verdict())
+        self.gains = self._of_metric(self.all_gains, self.metrics[0])
+        self.pooled = self.gains[self.gains["estimator"] == POOLED].sort_values("gain", ascending=False, kind="stable")
+        self.arms = [str(arm) for arm in self.pooled["arm"]]
+
+    @property
+    def unit(self) -> Unit:
+        """That of the first metric."""
+        return self.units[self.metrics[0]]
+
+    @property
+    def _everyone(self) -> str:
+        names = self.comparison.estimators
+        return "All classifiers together" if len(names) > 1 else str(names[0])
+
+    @staticmethod
+    def _of_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+        return frame[frame["metric"] == metric] if "metric" in frame else frame
+
+    def headline(self) -> str:
+        """The verdict in one sentence: the best arm and the next, or what the comparison itself says."""
+        sure = [row for row in self.pooled.to_dict("records") if meaning(row) == HELPS]
+        if not sure:
+            return self.verdict
+        first, unit = sure[0], self.unit
+        adds = f"{first['arm']} adds {unit.plain(first['gain'])}{' points' if unit.share else ''}"
+        interval = unit.interval(first["low"], first["high"])
+        told = f"{adds} {interval} {'of' if unit.share else 'in'} {self.metrics[0].replace('_', ' ')}"
+        return f"{told}; {sure[1]['arm']} adds {unit.plain(sure[1]['gain'])}." if sure[1:] else f"{told}."
+
+    def advice(self) -> str:
+        """What to do now, in a sentence or two."""
+        helps = [str(row["arm"]) for row in self.pooled.to_dict("records") if meaning(row) == HELPS]
+        if not (self.pooled["n"] > 1).any():
+            return "Measure on more splits before you decide."
+        if not helps:
+            return f"Leave the data as they are. {self._needed()}".strip()
+        simpler = next((arm for arm in _SIMPLE if arm in helps), helps[0])
+        if simpler == helps[0]:
+            return f"Use {simpler}."
+        return f"Use {helps[0]}, if it is worth what it costs: {simpler} is simpler and helps as well."
+
+    def _needed(self) -> str:
+        """What it would take to see the best arm gain a point, where the unit is points."""
+        best, needed = self.arms[0], self._of_metric(self.comparison.splits_needed(0.01), self.metrics[0])
+        splits = needed.loc[(needed["estimator"] == POOLED) & (needed["arm"] == best), "splits"].max()
+        if not self.unit.share or math.isnan(splits) or splits <= len(self.comparison.splits):
+            return ""
+        if math.isinf(splits):
+            return f"A gain of 1 point by {best} is too small to show on rows as few as these."
+        return f"A gain of 1 point by {best} would take {splits:,.0f} splits to show."
+
+    def standfirst(self) -> str:
+        """The size of the study, in a sentence."""
+        splits, scores = self.comparison.splits, self.comparison.scores
+        estimators = len(self.comparison.estimators)
+        known = _count(self.comparison.data.get("n", int(splits["n_train"].median())), "row")
+        return (
+            f"{_count(len(self.arms), 'way')} to make more of a training set, against the real rows alone: {known}, "
+            f"{_count(estimators, 'classifier')}, {_count(len(splits), 'paired split')}, {len(scores):,} scores, "
+            "all on rows that no arm has seen."
+        )
+
+    def forest(self) -> Section:
+        """The gain of each arm over all estimators."""
+        rows, scale = self.pooled.to_dict("records"), shared_scale(self.gains)
+        words = [meaning(row) for row in rows]
+        crowded = HELPS in words and (HARMS in words or words.count(HELPS) > 2)  # more than the headline holds
+        return Section(
+            "gains",
+            f"What each adds, in {self.unit.words}",
+            self.verdict if crowded else "",
+            (forest(self._everyone, rows, scale, self.unit, brief=False),),
+            note=_READING,
+            wide=True,
+        )
+
+    def by_estimator(self) -> Section | None:
+        """Small multiples."""
+        if len(self.comparison.estimators) < 2:
+            return None
+        scale = shared_scale(self.gains)
+        panels, more = _capped(
+            [
+                forest(str(name), self._ordered(self.gains[self.gains["estimator"] == name]), scale, self.unit)
+                for name in self.comparison.estimators
+            ]
+        )
+        text = f"The same gains, in {self.unit.words}, for each classifier on its own."
+        return Section("classifiers", "It depends on the classifier", text, panels, note=more)
+
+    def other_metrics(self) -> Section | None:
+        """The pooled gains in each further metric, which has its own scale."""
+        panels = []
+        for name in self.metrics[1:]:
+            rows = self.all_gains[(self.all_gains["metric"] == name) & (self.all_gains["estimator"] == POOLED)]
+            panels.append(
+                forest(f"in {self.units[name].words}", self._ordered(rows), shared_scale(rows), self.units[name])
+            )
+        note = "Every metric is turned so that greater is better; scales differ from panel to panel."
+        return Section("metrics", "By other measures", note=note, panels=tuple(panels)) if panels else None
+
+    def by_class(self) -> Section | None:
+        """The gain in recall of each class."""
+        rows = _pooled(self.comparison.gains_by_class())
+        if rows.empty:
+            return None
+        unit, scale = Unit("recall", share=True), shared_scale(rows)
+        panels, more = _capped(
+            [forest(str(label), self._ordered(part), scale, unit) for label, part in rows.groupby("label", sort=False)]
+        )
+        text = "The gain in recall, in points: in the share of the rows of a class that are recognised as such."
+        return Section("classes", "Who gains, and who pays", text, panels, note=f"{_ALONE} {more}".strip())
+
+    def amounts(self, frame: pd.DataFrame | None) -> Section | None:
+        """The gain against the amount that is added."""
+        if frame is None or frame.empty:
+            return None
+        text = f"Gain in {self.unit.words} against generated rows for each real row. No amount is right everywhere."
+        panels, note = self._curves(frame, "amount", math.sqrt)
+        return Section("amounts", "How much to add", text, panels, note=f"{note} Amounts are on a square-root scale.")
+
+    def learning(self, frame: pd.DataFrame | None) -> Section | None:
+        """The gain against the number of real rows."""
+        if frame is None or frame.empty:
+            return None
+        text = (
+            f"Gain in {self.unit.words} against the number of real training rows; a gain on few often fades with more."
+        )
+        panels, note = self._curves(frame, "n", math.log)
+        return Section("learning", "With more real data", text, panels, note=f"{note} Rows are on a log scale.")
+
+    def _curves(self, frame: pd.DataFrame, x: str, bend: Callable[[float], float]) -> tuple[tuple[Panel, ...], str]:
+        """A panel an arm, or an estimator where there is one arm."""
+        points = self._of_metric(frame, self.metrics[0])
+        by = "arm" if "arm" in points else "estimator"
+        points = _pooled(points) if by == "arm" or points["estimator"].nunique() == 2 else points  # one, and "all"
+        scale = shared_scale(points, reach=math.inf)
+        across = Scale(float(points[x].min()), float(points[x].max()), 13, 95, bend)
+        panels, more = _capped(
+            [
+                curve("all classifiers" if key == POOLED else str(key), part, x, scale, across, self.unit)
+                for key, part in points.groupby(by, sort=False)
+            ]
+        )
+        return panels, f"Bands are 95% intervals. {_ALONE} {more}".strip()
+
+    def costs(self) -> Section:
+        """Seconds and memory beside the gain."""
+        gains = dict(zip(self.arms, self.pooled["gain"], strict=True))
+        costs = {str(row["arm"]): row for row in self.comparison.costs().to_dict("records")}
+        most = max(whole(row["seconds"] for row in costs.values()), default=1.0)
+        rows = []
+        for arm, gain in gains.items():
+            seconds, peak = costs[arm]["seconds"], costs[arm]["peak_mb"]
+            if math.isfinite(seconds):
+                word = f"gain {self.unit.signed(gain)}"
+                rows.append(bar(arm, seconds, most=most, text=_seconds(seconds), more=_memory(peak), word=word))
+        text = (
+            "Seconds to make the rows of one split, the peak of memory where it was measured, and the gain beside it. "
+            "What changes the classifier alone makes no rows."
+        )
+        return Section("cost", "What it costs", text, (Panel("", tuple(rows)),), wide=True)
+
+    def run(self) -> Section:
+        """Everything that somebody needs to do it again."""
+        found = self.comparison
+        data, sizes = found.data, found.splits
+        facts = {
+            "rows": _told(data.get("n", "")),
+            "classes": _told(data.get("classes", "")),
+            "columns": _told(data.get("columns", "")),
+            "fingerprint": _told(data.get("fingerprint", "")),
+            "splits": f"{len(sizes)}, with {_range(sizes['n_train'])} training and {_range(sizes['n_test'])} test rows",
+            "arms": ", ".join(map(str, found.arms)),
+            "classifiers": ", ".join(map(str, found.estimators)),
+            "measures": ", ".join(self.metrics),
+            "seed": str(found.seed),
+            "versions": _told(found.versions),
+            "not run": "; ".join(f"{arm} with {name}: {reason}" for arm, name, reason in found.skipped),
+        }
+        table = Table(("", ""), tuple((key, value) for key, value in facts.items() if value), "The study")
+        return Section("run", "What was run", tables=(table, *self._failed()), wide=True)
+
+    def _failed(self) -> list[Table]:
+        rows = [
+            (str(arm), str(len(part)), str(part["error"].iloc[0])[:300])
+            for arm, part in self.comparison.failures.groupby("arm", sort=False)
+        ]
+        return [Table(("arm", "times", "first error"), tuple(rows), "What failed")] if rows else []
+
+    def _ordered(self, rows: pd.DataFrame) -> list[dict[Any, Any]]:
+        """In the order of the first figure."""
+        place = {arm: i for i, arm in enumerate(self.arms)}
+        return sorted(rows.to_dict("records"), key=lambda row: place.get(str(row["arm"]), len(place)))
+
+
+_SIMPLE = ("class_weight", "threshold", "duplicate", "smote", "jitter", "gaussian")  # the simplest first
+
+
+def _pooled(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that pool the estimators, or those of the first where none do."""
+    names = [*rows["estimator"].unique(), POOLED]
+    return rows[rows["estimator"] == (POOLED if POOLED in names[:-1] else names[0])]
+
+
+def _capped(panels: Sequence[Panel]) -> tuple[tuple[Panel, ...], str]:
+    left = len(panels) - _MOST_PANELS
+    return tuple(panels[:_MOST_PANELS]), f"{left} more are in the table of gains." if left > 0 else ""
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def _range(values: pd.Series) -> str:
+    low, high = values.min(), values.max()
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+
+
+def _memory(megabytes: float) -> str:
+    return f"{megabytes:,.0f} MB" if math.isfinite(megabytes) else ""
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_told(one)}" for key, one in value.items())
+    if isinstance(value, list | tuple):
+        shown = ", ".join(map(str, value[:30]))
+        return f"{shown} and {len(value) - 30} more" if len(value) > 30 else shown
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
