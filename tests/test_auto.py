@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from synthaug import AutoResampler, ClassGaussian, Duplicate, Smote, augment, choose
+from synthaug import AutoResampler, ClassGaussian, Duplicate, Smote, Synthesizer, augment, choose
 from synthaug.auto import NONE, choose_each
 from synthaug.errors import DataError, ParameterError
 from synthaug.evaluate.baselines import ClassSampler
@@ -230,13 +230,14 @@ def test_a_class_of_one_row_is_named():
 def test_augment_for_a_classifier(table):
     X, y = table
     df = X.assign(diagnosis=pd.Categorical(y.map({0: "malignant", 1: "benign"})))
-    grown = augment(df, "diagnosis", estimator=KNeighborsClassifier(), amount=60, flag="new", random_state=0)
+    how = {"estimator": KNeighborsClassifier(), "synthesizer": Synthesizer(max_steps=20), "random_state": 0}
+    grown = augment(df, "diagnosis", amount=60, flag="new", **how)
     assert grown.attrs["decision"].startswith("Take ")
     assert grown["new"].sum() == 60
     pd.testing.assert_frame_equal(grown.loc[:119, list(df.columns)], df.reset_index(drop=True), check_like=True)
     noise = df.assign(diagnosis=df["diagnosis"].sample(frac=1, random_state=1).to_numpy())
     numbered = df.rename(columns={"diagnosis": 4})
-    assert len(augment(numbered, 4, estimator=KNeighborsClassifier(), amount=60, random_state=0)) == len(df) + 60
-    left = augment(noise, "diagnosis", estimator=KNeighborsClassifier(), random_state=0)
+    assert len(augment(numbered, 4, amount=60, **how)) == len(df) + 60
+    left = augment(noise, "diagnosis", **how)
     assert len(left) == len(noise)
     assert left.attrs["decision"].startswith("Leave the data alone: it cannot be told")
