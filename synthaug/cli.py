@@ -450,10 +450,11 @@ def _write_study(study: StudyConfig, df: pd.DataFrame, found: Comparison, output
     """The folder of a report, whole or not at all."""
     from synthaug.config import examples
     from synthaug.evaluate.studies import attempt
+    from synthaug.evaluate.wording import POOLED
     from synthaug.files import atomic_folder
 
     gains = found.gains()
-    pooled = gains[(gains["estimator"] == "all") & (gains["metric"] == found.metrics[0])].dropna(subset="gain")
+    pooled = gains[(gains["estimator"] == POOLED) & (gains["metric"] == found.metrics[0])].dropna(subset="gain")
     best = str(pooled.sort_values("gain")["arm"].iloc[-1]) if len(pooled) else ""
     problem, rows = attempt(examples, study, df, best)
     if problem is not None:

@@ -17,8 +17,9 @@ from synthaug.evaluate import metrics
 from synthaug.evaluate.adapters import EstimatorArm
 from synthaug.evaluate.baselines import default_arms
 from synthaug.evaluate.paired import Split, Study, is_pool, leaks, make_splits, score_cell
-from synthaug.evaluate.results import POOLED, Comparison, collect
+from synthaug.evaluate.results import Comparison, collect
 from synthaug.evaluate.studies import describe, identity, run_cells, versions
+from synthaug.evaluate.wording import POOLED
 from synthaug.labels import check_target
 from synthaug.rng import RandomState, as_seed
 

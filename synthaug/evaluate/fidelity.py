@@ -14,6 +14,7 @@ from synthaug.evaluate import likeness
 from synthaug.evaluate.columnwise import align_columns, pair_table, shift_table
 from synthaug.evaluate.metrics import class_recalls
 from synthaug.evaluate.samples import FEWEST, Samples
+from synthaug.evaluate.wording import markdown_table
 from synthaug.features import Features, table_features
 from synthaug.rng import RandomState, as_seed, derive, numpy_rng
 from synthaug.schema import plain
@@ -156,15 +157,15 @@ class Fidelity:
         blocks = [
             f"{self.n_synthetic} synthetic records against {self.n_real} real ones; {self.n_used} of each for all but "
             "the columns.",
-            _table(["", "synthetic", *(["held out"] if self.reference else []), "what it is"], self._rows()),
+            markdown_table(["", "synthetic", *(["held out"] if self.reference else []), "what it is"], self._rows()),
         ]
         worst = self.columns.sort_values("shift", ascending=False, na_position="last").head(10)
         if len(worst):
-            blocks.append(_table([*worst.columns], [_texts(row) for row in worst.to_numpy(object)]))
+            blocks.append(markdown_table([*worst.columns], [_texts(row) for row in worst.to_numpy(object)]))
         order = self.pairs["difference"].abs().sort_values(ascending=False, na_position="last").index[:10]
         if len(order):
             blocks.append(
-                _table([*self.pairs.columns], [_texts(row) for row in self.pairs.loc[order].to_numpy(object)])
+                markdown_table([*self.pairs.columns], [_texts(row) for row in self.pairs.loc[order].to_numpy(object)])
             )
         return "\n\n".join([*blocks, *self.notes])
 
@@ -275,11 +276,6 @@ def _written(found: Fidelity, name: str) -> str:
 
 def _texts(row: Any) -> list[str]:
     return [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row]
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
 
 
 def _plain(value: Any) -> Any:

@@ -14,11 +14,11 @@ import pandas as pd
 
 from synthaug.errors import DataError, ParameterError, StorageError, SynthaugWarning
 from synthaug.evaluate import stats
-from synthaug.evaluate.wording import markdown_table, verdict, written
+from synthaug.evaluate.wording import POOLED, markdown_table, verdict, written
 from synthaug.files import read_json, write_json
 from synthaug.schema import plain
 
-__all__ = ["POOLED", "Comparison", "collect"]
+__all__ = ["Comparison", "collect"]
 
 _SCORES = ["arm", "estimator", "split", "metric", "score", "seconds", "peak_mb"]
 _RECALLS = ["arm", "estimator", "split", "label", "recall", "support"]
@@ -27,7 +27,6 @@ _FAILURES = ["arm", "estimator", "split", "error"]
 _GAINS = ["arm", "estimator", "metric", "gain", "low", "high", "wins", "n", "p", "p_holm"]
 _BY_CLASS = ["arm", "estimator", "label", "gain", "low", "high", "n", "support"]
 _KIND = "synthaug comparison"
-POOLED = "all"
 _TESTS: dict[str, Callable[..., stats.Gain]] = {"t": stats.corrected_resampled_t, "bootstrap": stats.bootstrap}
 
 

@@ -14,8 +14,9 @@ import pandas as pd
 from synthaug.errors import DataError, ParameterError, raise_problems
 from synthaug.evaluate.comparison import check_store
 from synthaug.evaluate.paired import Split, make_splits
-from synthaug.evaluate.results import POOLED, Comparison, collect
+from synthaug.evaluate.results import Comparison, collect
 from synthaug.evaluate.studies import attempt, digest, identity, measured, run_cells, versions
+from synthaug.evaluate.wording import POOLED
 from synthaug.labels import check_labels
 from synthaug.rng import RandomState, as_seed, derive
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["markdown_table", "verdict", "written"]
+__all__ = ["POOLED", "markdown_table", "verdict", "written"]
+
+POOLED = "all"
+"""The name under which the gains of all estimators together stand beside theirs."""
 
 _ALPHA = 0.05
 

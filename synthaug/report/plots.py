@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from synthaug.errors import ParameterError
+from synthaug.evaluate.wording import POOLED
 from synthaug.report.figures import HARMS, HELPS, meaning
-from synthaug.report.sections import POOLED, Study
+from synthaug.report.sections import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

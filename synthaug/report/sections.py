@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from synthaug.evaluate.wording import POOLED
 from synthaug.report.figures import HARMS, HELPS, bar, curve, forest, meaning, shared_scale
 from synthaug.report.parts import Panel, Section, Table, Unit
 from synthaug.report.svg import Scale, whole
 
-__all__ = ["POOLED", "Study"]
+__all__ = ["Study"]
 
-POOLED = "all"
 _MOST_PANELS = 12
 _READING = (
     "A mark is the mean gain over the real data alone, a line its 95% interval. Filled circle: helps. Filled diamond: "
