@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import cos, log, pi
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pytorch_lightning import LightningModule
@@ -17,7 +17,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from synthaug.errors import ParameterError
 from synthaug.spec import Spec
 
-__all__ = ["GeneratorModule", "averaged", "largeness", "one_cycle"]
+__all__ = ["Features", "GeneratorModule", "averaged", "largeness", "one_cycle"]
+
+Number = TypeVar("Number", int, float)
+Features = Callable[[Tensor], Tensor]
+"""From encoded grids `(n, channels, height, width)` in [-1, 1] to features `(n, d)`."""
 
 
 class GeneratorModule(LightningModule, ABC):
@@ -33,10 +37,12 @@ class GeneratorModule(LightningModule, ABC):
 
     counts: Tensor
     """Training records of each class; there after training."""
+    features: Features | None = None
+    """By which what is drawn as grids is compared with real records; `None` takes `plain_features`."""
     balance: float = 1.0
     """Share of the classes in a batch; see `BalancedBatches`."""
     vicinity: float = 0.6
-    """Noise around the training records; see `Vicinity`."""
+    """Noise around flat training records; see `Vicinity`."""
 
     def __init__(self, spec: Mapping[str, Any], n_classes: int) -> None:
         super().__init__()
@@ -45,20 +51,46 @@ class GeneratorModule(LightningModule, ABC):
         self.register_buffer("counts", torch.zeros(n_classes))
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
-        if not self.spec.fields:
+        if self.is_grid and (len(self.spec.shape) != 3 or min(self.spec.shape[1:]) < 8 or self.spec.shape[0] < 1):
             raise ParameterError(
-                f"{type(self).__name__} takes flat records; the shape {self.spec.shape} has no fields."
+                f"{type(self).__name__} takes flat records with fields, or grids of shape (channels, height, width) "
+                f"with sides of at least 8; got the shape {self.spec.shape} without fields."
             )
 
-    @classmethod
     @abstractmethod
-    def steps_for(cls, n_records: int) -> int:
+    def steps_for(self, n_records: int) -> int:
         """How many training batches `n_records` records deserve."""
 
-    @classmethod
-    def batch_for(cls, n_records: int) -> int:
-        """How many records a training batch has: 128 for small sets, up to 256 for large ones."""
-        return round(128 * 2 ** largeness(n_records))
+    def batch_for(self, n_records: int) -> int:
+        """How many records a training batch has: 128 for small sets, up to 256 for large ones; 64 grids always."""
+        return 64 if self.is_grid else round(128 * 2 ** largeness(n_records))
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether records are grids, `(channels, height, width)`, and not flat."""
+        return not self.spec.fields
+
+    def chosen(self, given: Number | None, *, flat: Number, grid: Number) -> Number:
+        """An argument as given, or else what suits the kind of record."""
+        if given is not None:
+            return given
+        return grid if self.is_grid else flat
+
+    def in_parts(self, network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """What `network` gives for many inputs; for grids 256 at a time, which is faster and bounds memory."""
+        many = AT_ONCE if self.is_grid else max(1, len(inputs[0]))
+        parts = zip(*(each.split(many) for each in inputs), strict=True)
+        return torch.cat([network(*part) for part in parts])
+
+    def check_counts(self, counts: Tensor) -> None:
+        """Refuse data that this generator cannot learn from.
+
+        Args:
+            counts: Records of each class `(n_classes,)`.
+
+        Raises:
+            DataError: the message says why, and which generator to take instead.
+        """
 
     @abstractmethod
     def sample(self, y: Tensor, *, rng: torch.Generator) -> Tensor:
@@ -91,6 +123,9 @@ class GeneratorModule(LightningModule, ABC):
     def total_steps(self) -> int:
         """Batches of the whole fit, whatever the number of optimizers."""
         return max(1, int(self.trainer.estimated_stepping_batches))
+
+
+AT_ONCE = 256  # grids in one pass
 
 
 def largeness(n_records: int) -> float:

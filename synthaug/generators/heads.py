@@ -1,4 +1,4 @@
-"""From the raw outputs of a network to the entries of a flat record, and the likelihood of a record given them."""
+"""From the raw outputs of a network to the entries of a record, and the likelihood of a record given them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from synthaug.spec import Spec
 
-__all__ = ["Heads"]
+__all__ = ["GridHeads", "Heads", "heads_for"]
 
 
 class Heads(nn.Module):
@@ -103,6 +103,89 @@ class Heads(nn.Module):
         """Records with noise on their categories alone, so that no critic can tell them by being one-hot."""
         mask = (self.back >= self.n_numbers).to(x)
         return x + noise * mask * torch.randn_like(x)
+
+
+class GridHeads(nn.Module):
+    """The output side of a network for grids, with the verbs of `Heads`: every pixel is its own output.
+
+    Args:
+        spec: Of the grid, `(channels, height, width)` in [-1, 1].
+
+    >>> heads = GridHeads(Spec((1, 8, 8)))
+    >>> float(heads.emit(torch.full((1, 1, 8, 8), 3.0), rng=torch.Generator()).max())
+    1.0
+    """
+
+    n_numbers = 0  # of the kind that is drawn with noise: noise of its own in every pixel would only be seen as noise
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.shape = spec.shape
+        self.entries = spec.width
+
+    def loss(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Negative log-likelihood of each record, `(n,)`: Laplace, of pixels and of edges at three sizes.
+
+        Absolute errors blur less than squared ones, and errors of edges count what is left of the blur. The scale of
+        the Laplace distribution is the one that fits the batch best (Rybkin et al. 2021, "Simple and effective VAE
+        training with calibrated decoders"), but no less than `FINEST`, below which details are noise.
+        """
+        error = _edge_error(raw.float(), x.float())
+        scale = error.detach().mean().clamp(min=FINEST)
+        return self.entries * (error / scale + scale.log())
+
+    def residual(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Nothing, `(0,)`: see `n_numbers`."""
+        return raw.new_zeros(0)
+
+    def emit(
+        self, raw: Tensor, *, rng: torch.Generator, temperature: Tensor | float = 1.0, noise: Tensor | None = None
+    ) -> Tensor:
+        """Legal records `(n, *shape)`: the outputs, cut to [-1, 1]. The other arguments are those of `Heads`."""
+        return raw.clamp(-1, 1)
+
+    def soften(self, raw: Tensor, *, temperature: float) -> Tensor:
+        """Differentiable records for a critic: the outputs as they are.
+
+        To cut them as `emit` does, with gradients passed as if they were not cut, was measured on digits (1,500 steps):
+        a small network then told 98% of them from real ones, and 69% without.
+        """
+        return raw
+
+    def blur(self, x: Tensor, *, noise: float = 0.1) -> Tensor:
+        """The records as they are: pixels have no form that gives them away."""
+        return x
+
+
+BEYOND = 0.02  # the range, where a pixel at its end shall lie
+FINEST = 0.02  # of [-1, 1]: two and a half steps of eight bits
+
+
+def heads_for(spec: Spec) -> Heads | GridHeads:
+    """The heads for a kind of record: `Heads` if it has fields, else `GridHeads`.
+
+    >>> type(heads_for(Spec((1, 8, 8)))).__name__
+    'GridHeads'
+    """
+    return Heads(spec) if spec.fields else GridHeads(spec)
+
+
+def _edge_error(raw: Tensor, x: Tensor) -> Tensor:
+    """Mean absolute error of pixels plus those of the differences of neighbours at full, half and quarter size.
+
+    A pixel at an end of the range may lie anywhere beyond it (censored, Tobin 1958), and shall lie a little beyond, so
+    that an empty background comes out empty and not as faint noise.
+    """
+    off = raw - x
+    off = torch.where(x >= 1, -functional.relu(BEYOND - off), off)
+    off = torch.where(x <= -1, functional.relu(BEYOND + off), off)
+    total = off.abs().mean((1, 2, 3))
+    for _ in range(3):
+        for axis in (2, 3):
+            if off.shape[axis] > 1:
+                total = total + off.diff(dim=axis).abs().mean((1, 2, 3)) / 2
+        off = functional.avg_pool2d(off, 2, ceil_mode=True)
+    return total
 
 
 def _draw(logits: Tensor, rng: torch.Generator) -> Tensor:

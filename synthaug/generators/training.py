@@ -18,17 +18,20 @@ from pytorch_lightning.callbacks import EarlyStopping, RichProgressBar
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
-from synthaug.errors import TrainingError
+from synthaug.errors import CollapseWarning, TrainingError
 from synthaug.generators.base import GeneratorModule
 from synthaug.generators.batches import BalancedBatches, BalancedData
 from synthaug.generators.vicinity import Vicinity
+from synthaug.generators.watch import LEAST_SHARE, Look, Watch
 from synthaug.rng import derive, isolated, numpy_rng, torch_rng
 
-__all__ = ["Training"]
+__all__ = ["Training", "quiet"]
 
 EPOCH = 50  # batches between two looks at the state of a fit
 HELD_OUT_FROM = 2_000  # records; with fewer, holding some out costs more than it tells
 SMALL = 1_000_000  # weights up to which one thread is the fastest
+LOOKS = 10  # at what a generator of grids draws, in a fit
+COLLAPSED = 1e6  # added to a distance for each class that has collapsed
 LONG = 3_000  # batches from which a fit shows its progress
 
 
@@ -68,11 +71,17 @@ class Training:
             TrainingError: the loss or a weight is no longer finite; `module` then has the last good weights.
         """
         train, held_out = (x, y), None
-        if is_overridden("validation_step", module) and len(y) >= HELD_OUT_FROM:
+        if (module.is_grid or is_overridden("validation_step", module)) and len(y) >= HELD_OUT_FROM:
             train, rest = _split(x, y, self.seed)
             held_out = rest if len(rest[1]) else None  # all classes may be too small to spare a record
         module.counts.copy_(torch.bincount(train[1], minlength=module.n_classes))
-        vicinity = Vicinity(*train, module.spec, scale=module.vicinity, counts=module.counts)
+        module.check_counts(torch.bincount(y, minlength=module.n_classes))
+        vicinity, watch = None, None
+        if module.is_grid:
+            watch = Watch(*train, module.n_classes, held_out=held_out, features=module.features, seed=self.seed)
+            held_out = None  # looks at it take the place of a loss on it
+        else:
+            vicinity = Vicinity(*train, module.spec, scale=module.vicinity, counts=module.counts)
         steps = self.steps(module.steps_for(len(y)))
         per_epoch = min(steps, EPOCH if held_out is None else max(EPOCH, steps // 30))
         epochs = -(-steps // per_epoch)
@@ -85,7 +94,10 @@ class Training:
             balance=module.balance,
             vicinity=vicinity,
         )
-        callbacks = [_Streams(self.seed), keeper := _BestWeights(monitor=None if held_out is None else "val_loss")]
+        keeper = _BestWeights(monitor=None if held_out is None else "val_loss")
+        if watch is not None:
+            keeper = _BestLook(watch, every=max(1, epochs // LOOKS))
+        callbacks: list[pl.Callback] = [_Streams(self.seed), keeper]
         if held_out is not None:
             callbacks.append(EarlyStopping("val_loss", patience=max(5, epochs // 3), check_finite=False))
         if checkpoint is not None:
@@ -93,7 +105,7 @@ class Training:
         if steps >= LONG and "enable_progress_bar" not in self.trainer_kwargs:
             callbacks.append(RichProgressBar(leave=False))
         resume = str(checkpoint) if checkpoint is not None and checkpoint.exists() else None
-        with isolated(derive(self.seed, "fit")), _quiet(), _threads_for(module):
+        with isolated(derive(self.seed, "fit")), quiet(), _threads_for(module):
             trainer = self._trainer(epochs, callbacks, progress=steps >= LONG)
             try:
                 trainer.fit(
@@ -104,15 +116,20 @@ class Training:
                 raise
             self._finish(module, keeper, *train, vicinity)
 
-    def _finish(self, module: GeneratorModule, keeper: _BestWeights, x: Tensor, y: Tensor, vicinity: Vicinity) -> None:
+    def _finish(
+        self, module: GeneratorModule, keeper: _BestWeights, x: Tensor, y: Tensor, vicinity: Vicinity | None
+    ) -> None:
         """Put back the best weights and let the module settle; without any, leave it as it is."""
         module.cpu().eval()
         if keeper.weights is not None:
             module.load_state_dict(keeper.weights)
             module.settle(*self._draws(x, y, vicinity))
+            keeper.report(module)
 
-    def _draws(self, x: Tensor, y: Tensor, vicinity: Vicinity) -> tuple[Tensor, Tensor]:
+    def _draws(self, x: Tensor, y: Tensor, vicinity: Vicinity | None) -> tuple[Tensor, Tensor]:
         """Records as the network saw them: draws around the training records, 2,000 in all if these are fewer."""
+        if vicinity is None:
+            return x, y
         repeats = max(1, min(64, 2_000 // len(y)))
         x, y = x.repeat(repeats, 1), y.repeat(repeats)
         return vicinity.move(x, y, rng=torch_rng(self.seed, "draws")), y
@@ -174,16 +191,53 @@ class _BestWeights(pl.Callback):
                 f"last good weights are kept{' (there are none yet)' if self.weights is None else ''}. Lower the "
                 "learning rate, for example `generator=partial(ConditionalVAE, lr=5e-4)`, and look for extreme values."
             )
-        value = held_out.get(self.monitor or "", self.best)
-        if value <= self.best:
+        value = self.judge(trainer, pl_module)
+        if value is not None and value <= self.best:
             self.best = value
             self.weights = {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()}
+
+    def judge(self, trainer: pl.Trainer, module: GeneratorModule) -> float | None:
+        """How bad the weights are; as good as the best when there is nothing to judge by; `None` keeps the best."""
+        return float(trainer.callback_metrics.get(self.monitor or "", self.best))
+
+    def report(self, module: GeneratorModule) -> None:
+        """Say what the user should know of the weights that were kept."""
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "weights": self.weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.weights = state_dict["best"], state_dict["weights"]
+
+
+class _BestLook(_BestWeights):
+    """Keeps the weights of the best look, one at which no class had collapsed if there was any."""
+
+    def __init__(self, watch: Watch, *, every: int) -> None:
+        super().__init__(monitor=None)
+        self.watch, self.every = watch, every
+
+    def judge(self, trainer: pl.Trainer, module: GeneratorModule) -> float | None:
+        done = trainer.current_epoch + 1
+        if done % self.every and done < (trainer.max_epochs or 0) and not trainer.should_stop:
+            return None
+        look = self.watch.look(module)
+        if look.distance is not None:
+            module.log("kernel_distance", look.distance)
+        return (look.distance or 0.0) + COLLAPSED * len(look.collapsed)
+
+    def report(self, module: GeneratorModule) -> None:
+        shares = self.watch.shares(module)
+        collapsed = Look(None, shares).collapsed
+        if collapsed:
+            said = ", ".join(f"{code} ({shares[code]:.0%})" for code in collapsed)
+            warnings.warn(
+                f"{type(module).__name__} draws records of {len(collapsed)} of {len(shares)} classes that differ from "
+                f"each other less than {LEAST_SHARE:.0%} as much as real ones: by code, {said}. The best weights seen "
+                "are kept. Give these classes more records, train another number of steps, or take ConditionalVAE.",
+                CollapseWarning,
+                stacklevel=2,
+            )
 
 
 class _Checkpoint(pl.Callback):
@@ -202,10 +256,10 @@ class _Checkpoint(pl.Callback):
 
 
 @contextmanager
-def _threads_for(module: torch.nn.Module) -> Iterator[None]:
-    """One thread while a network is small: handing its matrices to several costs more than it saves."""
+def _threads_for(module: GeneratorModule) -> Iterator[None]:
+    """One thread while a flat network is small: handing its matrices to several costs more than it saves."""
     threads = torch.get_num_threads()
-    small = sum(weight.numel() for weight in module.parameters()) < SMALL
+    small = not module.is_grid and sum(weight.numel() for weight in module.parameters()) < SMALL
     try:
         torch.set_num_threads(1 if small else threads)
         yield
@@ -214,7 +268,7 @@ def _threads_for(module: torch.nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hold back what Lightning tells about the machine and about loaders that are not ours."""
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level

@@ -10,10 +10,11 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from synthaug.generators.base import GeneratorModule, largeness, one_cycle
-from synthaug.generators.heads import Heads
+from synthaug.generators.base import AT_ONCE, Features, GeneratorModule, largeness, one_cycle
+from synthaug.generators.geometry import MOVES, draw_moves, warp
+from synthaug.generators.heads import Heads, heads_for
 from synthaug.generators.latents import ClassMixtures
-from synthaug.generators.nets import mlp
+from synthaug.generators.nets import ConvDecoder, ConvEncoder, mlp
 from synthaug.generators.vicinity import smallness
 
 __all__ = ["ConditionalVAE"]
@@ -22,19 +23,25 @@ __all__ = ["ConditionalVAE"]
 class ConditionalVAE(GeneratorModule):
     """A conditional VAE that draws latents where the data of each class lies.
 
+    Arguments that are `None` are chosen for the kind of record, flat or grid.
+
     Args:
         spec: `Spec.to_dict()` of the records.
         n_classes: Number of classes.
 
     Other Arguments:
-        latent_dim: Size of a latent.
-        width: Of the hidden layers.
-        depth: Number of hidden layers of the encoder and of the decoder.
-        beta: Weight of the Kullback-Leibler term (Higgins et al. 2017).
+        latent_dim: Size of a latent: 16 for flat records, 32 for grids.
+        width: Of the hidden layers (128), or channels at half resolution (24).
+        depth: Number of hidden layers of the encoder and of the decoder (2), or residual convolutions a size (1).
+        beta: Weight of the Kullback-Leibler term (Higgins et al. 2017): 0.03, or 0.2.
         lr: Peak learning rate of the one-cycle schedule.
-        vicinity: Noise around the training records in standard deviations of their class; see `Vicinity`.
-        temperature: Multiplies the deviation of a latent from the mean of a small class.
+        vicinity: Flat records move by noise of so many standard deviations of their class (0.6; see `Vicinity`). Grids
+            turn, scale and shift by so many units (1; see `warp`), and the networks are told the move, so that what
+            they draw is not moved. Both fade as classes grow.
+        temperature: Multiplies the deviation of a latent from the mean of a small class: 0.8, or 0.9.
         category_temperature: Divides the logits of categories of a small class.
+        features: By which drawn grids are compared with real ones while training, to keep the best weights: from
+            `(n, channels, height, width)` in [-1, 1] to `(n, d)`. It is not saved.
 
     >>> from synthaug.spec import Field, Spec
     >>> spec = Spec((3,), (Field("age", "number"), Field("sex", "category", 2)))
@@ -50,47 +57,85 @@ class ConditionalVAE(GeneratorModule):
         spec: Mapping[str, Any],
         n_classes: int,
         *,
-        latent_dim: int = 16,
-        width: int = 128,
-        depth: int = 2,
-        beta: float = 0.03,
+        latent_dim: int | None = None,
+        width: int | None = None,
+        depth: int | None = None,
+        beta: float | None = None,
         lr: float = 3e-3,
-        vicinity: float = 0.6,
-        temperature: float = 0.8,
+        vicinity: float | None = None,
+        temperature: float | None = None,
         category_temperature: float = 0.5,
+        features: Features | None = None,
     ) -> None:
         super().__init__(spec, n_classes)
-        self.save_hyperparameters()
-        self.latent_dim, self.beta, self.lr, self.vicinity = latent_dim, beta, lr, vicinity
-        self.temperature, self.category_temperature = temperature, category_temperature
-        n = self.spec.width
-        self.heads = Heads(self.spec)
+        self.save_hyperparameters(ignore="features")
+        self.features = features
+        self.latent_dim = latent_dim = self.chosen(latent_dim, flat=16, grid=32)
+        self.beta, self.lr = self.chosen(beta, flat=0.03, grid=0.2), lr
+        self.vicinity = self.chosen(vicinity, flat=0.6, grid=1.0)
+        self.temperature = self.chosen(temperature, flat=0.8, grid=0.9)
+        self.category_temperature = category_temperature
+        width, depth = self.chosen(width, flat=128, grid=24), self.chosen(depth, flat=2, grid=1)
+        self.heads = heads_for(self.spec)
         self.embedding = nn.Embedding(n_classes, latent_dim)
-        self.encoder = mlp(n + latent_dim, 2 * latent_dim, width=width, depth=depth)
-        self.decoder = mlp(2 * latent_dim, self.heads.width, width=width, depth=depth)
+        self.encoder: nn.Module
+        self.decoder: nn.Module
+        if self.is_grid:
+            code = latent_dim + MOVES
+            self.encoder = ConvEncoder(self.spec.shape, code, 2 * latent_dim, width=width, depth=depth)
+            self.decoder = ConvDecoder(latent_dim, code, self.spec.shape, width=width, depth=depth)
+        else:
+            assert isinstance(self.heads, Heads)
+            self.encoder = mlp(self.spec.width + latent_dim, 2 * latent_dim, width=width, depth=depth)
+            self.decoder = mlp(2 * latent_dim, self.heads.width, width=width, depth=depth)
         self.register_buffer("residual", torch.zeros(self.heads.n_numbers))
         self.latents = ClassMixtures(n_classes, latent_dim)
 
-    def encode(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def _code(self, y: Tensor, moves: Tensor | None) -> Tensor:
+        """What the networks are told beside their input: the class, and for grids how they were moved."""
+        code: Tensor = self.embedding(y)
+        if not self.is_grid:
+            return code
+        return torch.cat([code, code.new_zeros(len(y), MOVES) if moves is None else moves.to(code)], 1)
+
+    def encode(self, x: Tensor, y: Tensor, moves: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latent of each record: `(n, latent_dim)` each."""
-        mean, logvar = self.encoder(torch.cat([x, self.embedding(y)], 1)).chunk(2, 1)
+        mean, logvar = self.encoder(x, self._code(y, moves)).float().chunk(2, 1)
         return mean, logvar.clamp(-10, 10)
 
-    def decode(self, z: Tensor, y: Tensor) -> Tensor:
-        """Raw outputs `(n, width)` for latents `(n, latent_dim)`."""
-        return self.decoder(torch.cat([z, self.embedding(y)], 1))
+    def decode(self, z: Tensor, y: Tensor, moves: Tensor | None = None) -> Tensor:
+        """Raw outputs `(n, *shape)` for latents `(n, latent_dim)`."""
+        raw: Tensor = self.decoder(z, self._code(y, moves))
+        return raw
 
-    def loss(self, x: Tensor, y: Tensor, *, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Reconstruction error and Kullback-Leibler divergence from N(0, I), both the mean over records."""
-        mean, logvar = self.encode(x, y)
+    def loss(
+        self, x: Tensor, y: Tensor, *, noise: Tensor | None = None, moves: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Reconstruction error and Kullback-Leibler divergence from N(0, I), both the mean over records.
+
+        Args:
+            x: Records.
+            y: Their codes.
+
+        Other Arguments:
+            noise: From N(0, I), `(n, latent_dim)`; `None` takes the mean latent.
+            moves: How grids were moved.
+        """
+        mean, logvar = self.encode(x, y, moves)
         z = mean if noise is None else mean + (logvar / 2).exp() * noise
-        kl = (mean.square() + logvar.exp() - logvar - 1).sum(1) / 2
-        return self.heads.loss(self.decode(z, y), x).mean(), kl.mean()
+        kl = mean.square() + logvar.exp() - logvar - 1
+        divergence = _free(kl / 2) if self.is_grid else (kl.sum(1) / 2).mean()
+        return self.heads.loss(self.decode(z, y, moves), x).mean(), divergence
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """One step down the negative evidence lower bound."""
         x, y = batch
-        reconstruction, kl = self.loss(x, y, noise=torch.randn(len(x), self.latent_dim, device=x.device))
+        moves = None
+        if self.is_grid:
+            moves = draw_moves(len(y), strength=self.vicinity * smallness(self.counts)[y].cpu(), share=0.5)
+            x, moves = warp(x, moves), moves.to(x)
+        noise = torch.randn(len(x), self.latent_dim, device=x.device)
+        reconstruction, kl = self.loss(x, y, noise=noise, moves=moves)
         loss = reconstruction + self.beta * kl
         self.track(loss=loss, reconstruction=reconstruction, kl=kl)
         return loss
@@ -109,9 +154,13 @@ class ConditionalVAE(GeneratorModule):
     @torch.no_grad()
     def settle(self, x: Tensor, y: Tensor) -> None:
         """Find where the latents of each class lie, and how far numbers lie from their decoded mean."""
-        parts = [self.encode(*part) for part in zip(x.split(8192), y.split(8192), strict=True)]
+        many = AT_ONCE if self.is_grid else 8192
+        parts = [self.encode(*part) for part in zip(x.split(many), y.split(many), strict=True)]
         mean, logvar = (torch.cat(part) for part in zip(*parts, strict=True))
-        self.latents.fit(mean, logvar.exp(), y, self.counts)
+        self.latents.fit(mean.cpu(), logvar.exp().cpu(), y.cpu(), self.counts.cpu())
+        self.latents.to(self.device)
+        if self.is_grid:
+            return
         some = torch.arange(min(len(x), 20_000))
         self.residual.copy_(self.heads.residual(self.decode(mean[some], y[some]), x[some]))
 
@@ -123,13 +172,38 @@ class ConditionalVAE(GeneratorModule):
         blurs what little is known of the class; the larger it is, the more of all three noises its records have, since
         then something can be learned from them.
         """
+        y = y.to(self.device)
         small = smallness(self.counts)
         z = self.latents.sample(y, 1 - (1 - self.temperature) * small, rng=rng)
         colder = 1 - (1 - self.category_temperature) * small
         noise = (1 - small)[y, None] * self.residual
-        return self.heads.emit(self.decode(z, y), rng=rng, temperature=colder[y], noise=noise)
+        return self.heads.emit(self.in_parts(self.decode, z, y), rng=rng, temperature=colder[y], noise=noise)
 
-    @classmethod
-    def steps_for(cls, n_records: int) -> int:
-        """320 batches for small sets, up to 3,000 for large ones."""
-        return round(320 * 9.375 ** largeness(n_records))
+    @torch.no_grad()
+    def transfer(self, x: Tensor, y: Tensor, to_y: Tensor, *, rng: torch.Generator) -> Tensor:
+        """Records of other classes that keep what is not of the class: encoded under one code, decoded under another.
+
+        Args:
+            x: Records `(n, *spec.shape)`.
+            y: Their codes `(n,)`.
+            to_y: The codes to give them `(n,)`.
+            rng: Source of all randomness.
+
+        Returns:
+            `(n, *spec.shape)`.
+        """
+        x, y, to_y = x.to(self.device), y.to(self.device), to_y.to(self.device)
+        raw = self.in_parts(lambda *part: self.decode(self.encode(*part[:2])[0], part[2]), x, y, to_y)
+        return self.heads.emit(raw, rng=rng, temperature=self.category_temperature)
+
+    def steps_for(self, n_records: int) -> int:
+        """320 batches for small sets, up to 3,000 for large ones; 2,000 to 6,000 for grids."""
+        return round(2_000 * 3 ** largeness(n_records) if self.is_grid else 320 * 9.375 ** largeness(n_records))
+
+
+FREE_BITS = 0.05  # nats a latent entry may carry at no cost
+
+
+def _free(kl: Tensor) -> Tensor:
+    """Divergence of a batch from the one of each entry `(n, latent_dim)`, with free bits (Kingma et al. 2016)."""
+    return kl.mean(0).clamp(min=FREE_BITS).sum()

@@ -1,0 +1,233 @@
+"""Generators of grids on the digits of scikit-learn, 8x8, and on grids of odd shapes."""
+
+import warnings
+from functools import partial
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from sklearn.datasets import load_digits
+
+from synthaug.errors import CollapseWarning, DataError, ParameterError
+from synthaug.generators.gan import ConditionalGAN
+from synthaug.generators.geometry import MOVES, draw_moves, warp
+from synthaug.generators.heads import GridHeads
+from synthaug.generators.training import Training
+from synthaug.generators.vae import ConditionalVAE
+from synthaug.generators.watch import LEAST_SHARE, Watch, diversity, kernel_distance, plain_features
+from synthaug.rng import isolated, torch_rng
+from synthaug.spec import Spec
+
+KINDS = [ConditionalVAE, ConditionalGAN]
+
+
+def digits(per_class=None, n_classes=10):
+    found = load_digits()
+    x, y = torch.from_numpy(found.data).float().view(-1, 1, 8, 8) / 8 - 1, torch.from_numpy(found.target)
+    own = y < n_classes
+    x, y = x[own], y[own]
+    if per_class is None:
+        return x, y
+    rows = torch.cat([torch.where(y == code)[0][:per_class] for code in range(n_classes)])
+    return x[rows], y[rows]
+
+
+def fresh(kind, shape=(1, 8, 8), n_classes=2, **arguments):
+    with isolated(0):
+        return kind(Spec(shape).to_dict(), n_classes, **arguments)
+
+
+def fit(module, x, y, steps=20, **kwargs):
+    with warnings.catch_warnings(action="ignore", category=CollapseWarning):
+        Training(steps, trainer_kwargs=kwargs).run(module, x, y)
+    return module
+
+
+def same(a, b):
+    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(1, 9, 14), (3, 8, 8), (13, 10, 8), (2, 64, 48), (4, 8, 40), (1, 28, 28)])
+def test_any_channels_and_any_size_of_at_least_eight(kind, shape):
+    module = fresh(kind, shape, width=8).eval()
+    y = torch.tensor([0, 1, 1])
+    drawn = module.sample(y, rng=torch_rng(0))
+    assert drawn.shape == (3, *shape)
+    assert drawn.abs().max() <= 1
+    assert module.sample(y[:0], rng=torch_rng(0)).shape == (0, *shape)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(1, 7, 8), (8, 8), (1, 2, 8, 8)])
+def test_other_shapes_are_refused(kind, shape):
+    with pytest.raises(ParameterError, match="grids of shape .* with sides of at least 8; got the shape"):
+        fresh(kind, shape)
+
+
+def test_drawn_digits_are_those_asked_for():
+    x, y = digits(n_classes=3)
+    module = fit(fresh(ConditionalVAE, n_classes=3), x, y, steps=150)
+    means = torch.stack([x[y == code].mean(0) for code in range(3)]).flatten(1)
+    asked = torch.arange(300) % 3
+    drawn = module.sample(asked, rng=torch_rng(0)).flatten(1)
+    assert (torch.cdist(drawn, means).argmin(1) == asked).float().mean() > 0.9
+
+
+def test_transfer_gives_the_other_class_and_keeps_the_shape():
+    x, y = digits(n_classes=3)
+    module = fit(fresh(ConditionalVAE, n_classes=3), x, y, steps=150)
+    means = torch.stack([x[y == code].mean(0) for code in range(3)]).flatten(1)
+    to_y = (y + 1) % 3
+    moved = module.transfer(x, y, to_y, rng=torch_rng(0))
+    assert moved.shape == x.shape
+    nearest = torch.cdist(moved.flatten(1), means).argmin(1)
+    assert (nearest == to_y).float().mean() > (nearest == y).float().mean()
+    kept = module.transfer(x, y, y, rng=torch_rng(0))
+    assert (kept - x).abs().mean() < (kept[torch.randperm(len(x), generator=torch_rng(0))] - x).abs().mean() / 2
+
+
+def test_a_class_of_one_image_is_drawn_around_it():
+    x, y = digits(n_classes=2)
+    rows = torch.cat([torch.where(y == 0)[0], torch.where(y == 1)[0][:1]])
+    module = fit(fresh(ConditionalVAE), x[rows], y[rows], steps=100)
+    drawn = module.sample(torch.ones(50, dtype=torch.long), rng=torch_rng(0)).flatten(1)
+    means = torch.stack([x[y == 0].mean(0), x[rows][-1]]).flatten(1)
+    assert (torch.cdist(drawn, means).argmin(1) == 1).float().mean() > 0.9
+    assert drawn.std(0).mean() > 0.02
+
+
+@pytest.mark.parametrize("counts", [(29, 29), (200, 4)])
+def test_the_gan_refuses_few_images_and_names_the_vae(counts):
+    y = torch.repeat_interleave(torch.arange(2), torch.tensor(counts))
+    with pytest.raises(DataError, match=r"^ConditionalGAN needs 30 images a class on average and 5 of each; got") as e:
+        Training(20).run(fresh(ConditionalGAN), torch.zeros(len(y), 1, 8, 8), y)
+    assert "Take `generator=ConditionalVAE`" in str(e.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_resumed_fit_ends_in_the_same_weights(kind, tmp_path):
+    class Kill(pl.Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            if trainer.current_epoch == 2:
+                raise KeyError("killed")
+
+    x, y = digits(per_class=40, n_classes=2)
+    build, path = partial(fresh, partial(kind, width=8)), tmp_path / "fit.ckpt"
+    whole, cut, resumed = build(), build(), build()
+    with warnings.catch_warnings(action="ignore", category=CollapseWarning):
+        Training(200).run(whole, x, y)
+        with pytest.raises(KeyError):
+            Training(200, trainer_kwargs={"callbacks": [Kill()]}).run(cut, x, y, checkpoint=path)
+        Training(200).run(resumed, x, y, checkpoint=path)
+    assert same(whole, resumed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision_trains(kind):
+    x, y = digits(per_class=40, n_classes=2)
+    module = fit(fresh(kind, width=8), x, y, precision="bf16-mixed")
+    drawn = module.sample(y, rng=torch_rng(0))
+    assert drawn.dtype == torch.float32
+    assert drawn.isfinite().all()
+
+
+def test_a_generator_that_repeats_itself_is_reported_with_the_share():
+    class Repeats(ConditionalVAE):
+        def sample(self, y, *, rng):
+            return super().sample(y, rng=rng) * (y == 0).float()[:, None, None, None]
+
+    x, y = digits(n_classes=2)
+    with pytest.warns(CollapseWarning, match=r"of [12] of 2 classes .* less than 40% as much .* 1 \(0%\)"):
+        Training(20).run(fresh(Repeats), x, y)
+
+
+def test_the_weights_before_a_collapse_are_kept():
+    class Dies(ConditionalVAE):
+        """Draws well until its weights say otherwise."""
+
+        def on_train_epoch_start(self):
+            self.dead = self.trainer.current_epoch >= 3
+            self.mark.fill_(self.trainer.current_epoch)
+
+        def sample(self, y, *, rng):
+            noise = torch.rand((len(y), 1, 8, 8), generator=rng)
+            return noise * (float(self.mark) < 3)
+
+    x, y = digits(per_class=40, n_classes=2)
+    module = fresh(Dies, width=8)
+    module.register_buffer("mark", torch.zeros(1))
+    Training(300).run(module, x, y)
+    assert float(module.mark) == 2
+
+
+def test_the_best_look_decides_for_large_sets_by_the_features_given():
+    seen = []
+
+    def features(x):
+        seen.append(len(x))
+        return plain_features(x)
+
+    x, y = digits()
+    x, y = torch.cat([x, x]), torch.cat([y, y])
+    distances = []
+
+    class Note(pl.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            distances.append(float(trainer.callback_metrics["kernel_distance"]))
+
+        def on_train_end(self, trainer, pl_module):
+            keeper = next(c for c in trainer.callbacks if hasattr(c, "watch"))
+            assert keeper.best % 1e6 == pytest.approx(min(distances), abs=1e-6) or keeper.best >= 1e6
+
+    fit(fresh(ConditionalVAE, n_classes=10, width=8, features=features), x, y, steps=150, callbacks=[Note()])
+    assert len(distances) == 3
+    assert seen
+
+
+def test_kernel_distance_tells_drawn_from_other_and_is_unbiased():
+    x, y = digits()
+    f = plain_features(x)
+    f = f / f.std(0).clamp(min=1e-3)
+    order = torch.randperm(len(f), generator=torch_rng(0))
+    halves = kernel_distance(f[order[:800]], f[order[800:]])
+    classes = kernel_distance(f[y < 5], f[y >= 5])
+    assert abs(halves) < classes / 20
+
+
+def test_diversity_of_copies_is_nothing():
+    x, y = digits(per_class=20, n_classes=3)
+    f = plain_features(x)
+    real = diversity(f, y, 3)
+    f[y == 1] = f[y == 1][:1].clone()
+    copies = diversity(f, y, 3)
+    assert copies[1] < LEAST_SHARE * real[1]
+    assert torch.equal(copies[[0, 2]], real[[0, 2]])
+
+
+def test_a_look_changes_no_weight_and_is_repeatable():
+    x, y = digits(n_classes=2)
+    module = fresh(ConditionalVAE, width=8)
+    watch = Watch(x, y, 2, held_out=(x, y))
+    before = {name: value.clone() for name, value in module.named_parameters()}
+    assert watch.look(module) == watch.look(module)
+    assert all(torch.equal(value, before[name]) for name, value in module.named_parameters())
+    assert module.training
+
+
+def test_a_warped_image_shows_no_border():
+    x = torch.ones(50, 1, 9, 14)
+    with isolated(0):
+        moves = draw_moves(50, strength=2.0)
+    assert moves.shape == (50, MOVES)
+    assert torch.allclose(warp(x, moves), x, atol=1e-5)
+
+
+def test_pixels_at_an_end_of_the_range_may_lie_beyond_it():
+    heads, black = GridHeads(Spec((1, 8, 8))), torch.full((1, 1, 8, 8), -1.0)
+    beyond, within = heads.loss(black - 0.5, black), heads.loss(black + 0.1, black)
+    assert beyond < within
+    assert torch.equal(heads.emit(black - 0.5, rng=torch_rng(0)), black)
+    raw = torch.full((1, 1, 8, 8), 2.0, requires_grad=True)
+    heads.soften(raw, temperature=1).sum().backward()
+    assert (raw.grad == 1).all()
