@@ -1,0 +1,110 @@
+"""What any gain on images stands beside: balanced sampling, balanced softmax and mixup, for any training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import WeightedRandomSampler, default_collate
+
+from synthaug.errors import ParameterError
+from synthaug.labels import check_labels
+from synthaug.rng import RandomState, as_seed, derive, numpy_rng, torch_rng
+
+__all__ = ["BalancedSoftmaxLoss", "Mixup", "balanced_sampler"]
+
+
+def balanced_sampler(
+    labels: Any, *, size: int | None = None, random_state: RandomState = None
+) -> WeightedRandomSampler:
+    """A sampler that draws every class equally often, with replacement.
+
+    Args:
+        labels: `(n,)` classes of the training items, in their order.
+        size: Items in an epoch; by default `n`.
+        random_state: A seed or generator.
+
+    Raises:
+        DataError: labels that are missing, or none at all.
+
+    >>> sampler = balanced_sampler([0] * 90 + [1] * 10, size=1000, random_state=0)
+    >>> 400 < sum(place >= 90 for place in sampler) < 600
+    True
+    """
+    codes, counts = np.unique(check_labels(labels, labels).to_numpy(), return_inverse=True, return_counts=True)[1:]
+    weights = 1.0 / counts[codes]
+    rng = torch_rng(as_seed(random_state), "balanced")
+    return WeightedRandomSampler(weights.tolist(), len(codes) if size is None else size, generator=rng)
+
+
+class BalancedSoftmaxLoss(nn.Module):
+    """Cross-entropy that makes up for rare classes: logits are raised by the log counts in training.
+
+    Balanced Meta-Softmax, Ren et al. 2020, equation 4. Train with the plain sampler, and test with the plain logits.
+
+    Args:
+        counts: Training items of each class, by code.
+
+    Other Arguments:
+        label_smoothing: As in `torch.nn.CrossEntropyLoss`.
+
+    Raises:
+        ParameterError: counts that are not all positive.
+
+    >>> loss = BalancedSoftmaxLoss([90, 10])
+    >>> round(loss(torch.zeros(1, 2), torch.tensor([1])).item(), 3)
+    2.303
+    """
+
+    log_counts: Tensor
+
+    def __init__(self, counts: Sequence[int], *, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        if not len(counts) or min(counts) < 1:
+            raise ParameterError(f"Expected a count of at least 1 for each class, got {list(counts)}.")
+        self.register_buffer("log_counts", torch.tensor(counts, dtype=torch.float32).log())
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The mean loss for logits `(n, classes)` and codes `(n,)`."""
+        return functional.cross_entropy(logits + self.log_counts, target, label_smoothing=self.label_smoothing)
+
+
+class Mixup:
+    """A collate function whose batches hold convex mixtures of items, with mixed labels (Zhang et al. 2018).
+
+    Args:
+        n_classes: Labels are codes below it.
+        alpha: Of the Beta distribution of the share of the first item.
+
+    Other Arguments:
+        random_state: A seed or generator.
+
+    Batches are `(images float32, labels (n, n_classes))`; `torch.nn.CrossEntropyLoss` takes such labels.
+
+    Raises:
+        ParameterError: an `alpha` that is not positive.
+
+    >>> images, labels = Mixup(2, random_state=0)([(torch.zeros(1), 0), (torch.ones(1), 1)])
+    >>> bool((labels.sum(1) == 1).all()), torch.equal(images[:, 0], labels[:, 1])
+    (True, True)
+    """
+
+    def __init__(self, n_classes: int, alpha: float = 0.2, *, random_state: RandomState = None) -> None:
+        if not alpha > 0:
+            raise ParameterError(f"Expected `alpha` to be a number above 0, got {alpha!r}.")
+        self.n_classes, self.alpha = n_classes, alpha
+        self._rng = numpy_rng(derive(as_seed(random_state), "mixup"))
+
+    def __call__(self, items: Sequence[tuple[Any, int]]) -> tuple[Tensor, Tensor]:
+        """Mix each item with another of the batch."""
+        images, codes = default_collate([tuple(item) for item in items])
+        share = torch.tensor(self._rng.beta(self.alpha, self.alpha), dtype=torch.float32)
+        other = torch.from_numpy(self._rng.permutation(len(codes)))
+        labels = functional.one_hot(codes, self.n_classes).float()
+        images = images.float()
+        return share * images + (1 - share) * images[other], share * labels + (1 - share) * labels[other]

@@ -1,0 +1,350 @@
+"""The user's dataset with synthetic items after the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import Dataset, IterableDataset
+
+from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugError
+from synthaug.items import ItemForm
+from synthaug.pool import Pool
+from synthaug.rng import isolated
+from synthaug.schema import plain
+
+__all__ = ["FLAG", "MixedDataset", "check_map_style", "find_mixed"]
+
+FLAG = "is_synthetic"
+ToItem = Callable[[Any, Any], Any]
+
+
+class MixedDataset(Dataset[Any]):
+    """A dataset and a pool as one: real items first, as they are, then one item for each record of the pool.
+
+    Args:
+        real: Any map-style dataset.
+        pool: Synthetic records like those of `real`.
+        to_item: Makes an item of a record and its label; by default an item that looks like the first real one.
+        transform: Applied to the image of real and synthetic items alike: any callable, or an albumentations pipeline.
+        flag: Whether to say in each item if it is synthetic: at the end of a tuple, or as "is_synthetic" in a dict.
+
+    Other Arguments:
+        image: Where the image is in an item; by default 0 in a tuple and "image" in a dict.
+        label: Where the label is in an item; by default 1 in a tuple and "label" in a dict.
+        shared: Whether to keep the records in shared memory, so that `refresh` reaches workers that persist.
+
+    Raises:
+        DataError: an empty dataset, or synthetic items that would not fit in a batch with the real ones.
+        DataTypeError: an iterable dataset, or something that is no dataset or no pool.
+
+    >>> from synthaug import Pool
+    >>> from synthaug.pool import Source
+    >>> real = [(np.full((8, 8), i, np.uint8), i % 2) for i in range(4)]
+    >>> pool = Pool.of(np.full((3, 8, 8), 9, np.uint8), [0, 1, 1], Source("by hand", "", 0))
+    >>> mixed = MixedDataset(real, pool, flag=True)
+    >>> len(mixed), mixed[0][1:], mixed[6][1:]
+    (7, (0, False), (1, True))
+    """
+
+    lends = False  # whether items may hold the pool's own memory: who sets it promises not to write there
+
+    def __init__(
+        self,
+        real: Any,
+        pool: Pool,
+        *,
+        to_item: ToItem | None = None,
+        transform: Callable[..., Any] | None = None,
+        flag: bool = False,
+        image: Any = None,
+        label: Any = None,
+        shared: bool = False,
+    ) -> None:
+        check_map_style(real)
+        _check(pool, to_item, transform, flag, shared)
+        self.real, self.transform, self.flag = real, transform, bool(flag)
+        self.n_real, self.n_synthetic = len(real), len(pool)
+        self.labels = [plain(value) for value in pool.labels]
+        self._shared = bool(shared)
+        self._records = _hold(pool.records, shared=self._shared)
+        with isolated(0):  # the user's item may draw a random crop
+            first = real[0]
+            form = None if to_item is not None else _form(first, self.labels, image, label)
+            self._to_item: ToItem | None = to_item if form is None else form.write
+            self._place = _place_of(first, image) if form is None else form.image
+            self._written = _written(form, pool.records, self.labels)
+            if len(pool) and to_item is None:
+                _check_alike(self._finish(first, False), self[self.n_real])
+
+    @property
+    def records(self) -> Any:
+        """The records of the pool, a DataFrame or an image array."""
+        return self._records.numpy() if isinstance(self._records, torch.Tensor) else self._records
+
+    def __len__(self) -> int:
+        return self.n_real + self.n_synthetic
+
+    def __getitem__(self, index: int) -> Any:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"Expected an index below {len(self)}, got {index}.")
+        index = index % len(self)
+        if index < self.n_real:
+            return self._finish(self.real[index], False)
+        return self._finish(self._synthetic([index - self.n_real])[0], True)
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """A batch at once, as the DataLoader asks for it."""
+        n = self.n_real
+        made = [index - n for index in indices if index >= n]
+        first = len(indices) - len(made)
+        ordered = min(indices[first:], default=n) >= n  # real first, as the batch sampler has it
+        reals = indices[:first] if ordered else [index for index in indices if index < n]
+        items, synthetic = self._real(reals), self._synthetic(made)
+        if self.flag or self.transform is not None:
+            items = [self._finish(item, False) for item in items]
+            synthetic = [self._finish(item, True) for item in synthetic]
+        if ordered:
+            return items + synthetic
+        parts = iter(items), iter(synthetic)
+        return [next(parts[index >= n]) for index in indices]
+
+    def refresh(self, pool: Pool) -> None:
+        """Put other records in the place of those of the pool, each where one of its label was.
+
+        Workers that persist see them if the dataset is `shared`; all others from their next epoch on.
+
+        Args:
+            pool: As many records of each label as in the pool now, of the same shape and dtype.
+
+        Raises:
+            DataError: another number of records of some label, another shape, columns or dtype.
+        """
+        old, new = self.records, pool.records
+        if _shape(new) != _shape(old):
+            raise DataError(f"Expected records as in the pool now ({_shape(old)}), got {_shape(new)}.")
+        labels = np.array([plain(value) for value in pool.labels], object)
+        here = np.array(self.labels, object)
+        if sorted(map(repr, labels)) != sorted(map(repr, here)):
+            raise DataError(
+                f"Expected as many records of each label as in the pool now ({_counts(here)}), got {_counts(labels)}: "
+                "draw the new pool with the counts of the old, `synthesizer.sample(pool.counts())`."
+            )
+        order = np.empty(len(here), np.int64)
+        for value in dict.fromkeys(self.labels):
+            order[here == value] = np.flatnonzero(labels == value)
+        if isinstance(new, pd.DataFrame):
+            self._records = new.iloc[order].reset_index(drop=True)
+        elif self._shared:
+            self._records.copy_(torch.from_numpy(np.ascontiguousarray(new[order])))
+        else:
+            self._records = _hold(new[order], shared=False)
+
+    def _real(self, indices: Sequence[int]) -> list[Any]:
+        fetch = getattr(self.real, "__getitems__", None)
+        if fetch is not None and indices:
+            return list(fetch(indices))
+        real = self.real
+        return [real[index] for index in indices]
+
+    def _synthetic(self, places: list[int]) -> list[Any]:
+        records, labels, to_item = self.records, self.labels, self._to_item
+        assert to_item is not None
+        if not places:
+            return []
+        if isinstance(records, pd.DataFrame):
+            return [to_item(records.iloc[place], labels[place]) for place in places]
+        if self._written is not None and self.lends and not self._written.tensors:
+            written = self._written.labels
+            return [(records[place], written[place]) for place in places]
+        block = records[places]  # a copy: whatever is done to an item, the pool stays as it is
+        if self._written is not None:
+            images = torch.from_numpy(block).unbind() if self._written.tensors else block
+            return list(zip(images, [self._written.labels[place] for place in places], strict=True))
+        return [to_item(record, labels[place]) for record, place in zip(block, places, strict=True)]
+
+    def _finish(self, item: Any, synthetic: bool) -> Any:
+        """Transform and flag an item."""
+        if self.transform is not None:
+            item = _with_image(item, self._place, self.transform)
+        return _flagged(item, synthetic) if self.flag else item
+
+
+def check_map_style(real: Any) -> None:
+    """Refuse what cannot be read by index.
+
+    >>> check_map_style(iter([]))
+    Traceback (most recent call last):
+    ...
+    synthaug.errors.DataTypeError: Expected a map-style dataset, with `__getitem__` and `__len__`, got list_iterator.
+    """
+    if isinstance(real, IterableDataset):
+        raise DataTypeError(
+            "An iterable dataset cannot be mixed: its items come in an order of their own and cannot be asked for by "
+            "index, so no sampler can put synthetic ones between them. Wrap a map-style dataset, for example "
+            "`list(dataset)` if it fits in memory."
+        )
+    if not hasattr(real, "__getitem__") or not hasattr(real, "__len__"):
+        raise DataTypeError(
+            f"Expected a map-style dataset, with `__getitem__` and `__len__`, got {type(real).__name__}."
+        )
+    if isinstance(real, MixedDataset):
+        raise ParameterError("The dataset is mixed already: join the pools with `+` and mix them once.")
+    if not len(real):
+        raise DataError("Expected a dataset of at least one item, got an empty one.")
+
+
+def find_mixed(dataset: Any) -> MixedDataset | None:
+    """The mixed dataset within `dataset`, through subsets and concatenations, if there is one.
+
+    >>> find_mixed([1, 2])
+    """
+    if isinstance(dataset, MixedDataset):
+        return dataset
+    inner = [getattr(dataset, "dataset", None), *getattr(dataset, "datasets", ())]
+    return next((found for one in inner if one is not None and (found := find_mixed(one)) is not None), None)
+
+
+def _check(pool: Any, to_item: Any, transform: Any, flag: Any, shared: Any) -> None:
+    if not isinstance(pool, Pool):
+        raise DataTypeError(f"Expected a Pool, got {type(pool).__name__}: draw one with `Synthesizer.sample`.")
+    for name, value in (("to_item", to_item), ("transform", transform)):
+        if value is not None and not callable(value):
+            raise ParameterError(f"Expected `{name}` to be a callable or None, got {value!r}.")
+    for name, value in (("flag", flag), ("shared", shared)):
+        if not isinstance(value, bool | np.bool_):
+            raise ParameterError(f"Expected `{name}` to be True or False, got {value!r}.")
+    if isinstance(pool.records, pd.DataFrame) and to_item is None:
+        raise ParameterError(
+            "The pool holds table rows: pass `to_item`, which makes an item of a row and its label, for example "
+            "`lambda row, label: (torch.tensor(row.to_numpy(dtype='float32')), label)`."
+        )
+
+
+def _hold(records: Any, *, shared: bool) -> Any:
+    """Records as they are kept: a DataFrame, or a tensor over the image array, possibly in shared memory."""
+    if isinstance(records, pd.DataFrame):
+        if shared:
+            raise ParameterError(
+                "Rows of a table cannot lie in shared memory: leave `shared` out, and `persistent_workers`, if the "
+                "pool is to be refreshed."
+            )
+        return records
+    if not shared:
+        return records
+    return torch.from_numpy(np.ascontiguousarray(records)).clone().share_memory_()
+
+
+def _form(first: Any, labels: list[Any], image: Any, label: Any) -> ItemForm:
+    """How items look, provided that one can be made of a synthetic record."""
+    remedy = "Or pass `to_item`, which makes an item of a record and its label."
+    try:
+        form = ItemForm.of(first, image=image, label=label)
+    except SynthaugError as error:
+        raise type(error)(f"No synthetic item can be made to look like the first real one: {error} {remedy}") from error
+    odd = next((value for value in labels if type(value).__name__ != form.target.type), None)
+    if odd is not None:
+        raise DataError(
+            f"Expected synthetic labels of type {form.target.type}, as in the dataset, got {odd!r}: fit the generator "
+            f"on what `read_images` makes of this dataset. {remedy}"
+        )
+    return form
+
+
+class _Written(NamedTuple):
+    """What makes pairs of an image and a label quickly, a batch at a time."""
+
+    labels: list[Any]
+    tensors: bool
+
+
+def _written(form: ItemForm | None, records: Any, labels: list[Any]) -> _Written | None:
+    """The labels as items have them, if an item is a plain pair of an image as in the pool and a plain label."""
+    if form is None or form.container is not tuple or (form.keys, form.image, form.label) != ((0, 1), 0, 1):
+        return None
+    picture, target = form.picture, form.target
+    if picture.kind == "PIL" or (picture.shape, picture.dtype) != (records.shape[1:], records.dtype.name):
+        return None
+    if target.kind in ("array", "tensor"):
+        return None
+    each = {value: target.write(value) for value in dict.fromkeys(labels)}
+    return _Written([each[value] for value in labels], picture.kind == "tensor")
+
+
+def _place_of(item: Any, image: Any) -> Any:
+    """Where the image is in an item that is made by the user."""
+    return image if image is not None else "image" if isinstance(item, Mapping) else 0
+
+
+def _with_image(item: Any, place: Any, transform: Callable[..., Any]) -> Any:
+    if isinstance(item, Mapping):
+        return {**item, place: _apply(transform, item[place])}
+    if isinstance(item, tuple | list):
+        values = list(item)
+        values[place] = _apply(transform, values[place])
+        return _like(item, values)
+    raise DataTypeError(
+        f"The image within an item of type {type(item).__name__} cannot be replaced: let your dataset and `to_item` "
+        "apply the transform."
+    )
+
+
+def _like(item: Any, values: list[Any]) -> Any:
+    """Values in a tuple, named tuple or list as `item` is one."""
+    return type(item)(*values) if hasattr(item, "_fields") else type(item)(values)
+
+
+def _apply(transform: Callable[..., Any], image: Any) -> Any:
+    if not any(kind.__module__.partition(".")[0] == "albumentations" for kind in type(transform).__mro__):
+        return transform(image)
+    if not isinstance(image, torch.Tensor):
+        return transform(image=np.asarray(image))["image"]
+    array = image.numpy()  # channels first, where albumentations wants them last
+    out = transform(image=np.moveaxis(array, 0, -1) if array.ndim == 3 else array)["image"]
+    if isinstance(out, torch.Tensor):
+        return out
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(out, -1, 0) if out.ndim == 3 else out))
+
+
+def _flagged(item: Any, synthetic: bool) -> Any:
+    if isinstance(item, Mapping):
+        return {**item, FLAG: synthetic}
+    if isinstance(item, tuple | list) and not hasattr(item, "_fields"):
+        return type(item)([*item, synthetic])
+    raise DataTypeError(
+        f"Expected items that are tuples, lists or dicts for `flag=True`, got {type(item).__name__}: say so in an item "
+        "of your own with `to_item`."
+    )
+
+
+def _check_alike(real: Any, synthetic: Any) -> None:
+    """Refuse synthetic items that no default collate could put into a batch with real ones."""
+    ours, theirs = _looks(synthetic), _looks(real)
+    if ours != theirs:
+        raise DataError(
+            f"A synthetic item ({ours}) does not fit in a batch with a real one ({theirs}): draw the pool from records "
+            "of that shape and type, or pass `to_item`, which makes an item of a record and its label."
+        )
+
+
+def _looks(item: Any) -> str:
+    if isinstance(item, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_looks(value)}" for key, value in item.items()) + "}"
+    if isinstance(item, tuple | list):
+        return f"{type(item).__name__}({', '.join(map(_looks, item))})"
+    if hasattr(item, "shape") and hasattr(item, "dtype"):
+        return f"{type(item).__name__} {item.dtype} {tuple(item.shape)}"
+    return f"{type(item).__name__} {item.mode} {item.size}" if hasattr(item, "mode") else type(item).__name__
+
+
+def _shape(records: Any) -> str:
+    if isinstance(records, pd.DataFrame):
+        return f"{len(records)} rows with {', '.join(f'{name!r}: {kind}' for name, kind in records.dtypes.items())}"
+    return f"{records.dtype} {tuple(records.shape)}"
+
+
+def _counts(labels: np.ndarray) -> dict[Any, int]:
+    return {value: int((labels == value).sum()) for value in dict.fromkeys(labels)}

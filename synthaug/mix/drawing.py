@@ -1,0 +1,137 @@
+"""Which records of a pool an epoch takes, and in which order: functions of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synthaug.errors import ParameterError, raise_problems
+from synthaug.schema import plain
+
+__all__ = ["Allocation", "apportion", "draw_weighted", "level_up", "permuted"]
+
+
+def permuted(n: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """`(size,)` of `n` positions: each once before any twice.
+
+    >>> sorted(permuted(3, 5, np.random.default_rng(0))[:3].tolist())
+    [0, 1, 2]
+    """
+    rounds = [rng.permutation(n) for _ in range(-(-size // n))]
+    return np.concatenate([*rounds, np.empty(0, np.int64)])[:size].astype(np.int64)
+
+
+def draw_weighted(weights: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """`(size,)` positions, each as often as its weight says, give or take one, in random order.
+
+    Systematic resampling (Kitagawa, J. Comput. Graph. Stat. 1996): equally spaced points on the stacked weights.
+
+    >>> np.bincount(draw_weighted(np.array([1.0, 3.0]), 8, np.random.default_rng(0))).tolist()
+    [2, 6]
+    """
+    ends = np.cumsum(weights)
+    points = (np.arange(size) + rng.random()) * (ends[-1] / size)
+    return rng.permutation(np.minimum(np.searchsorted(ends, points, side="right"), np.flatnonzero(weights)[-1]))
+
+
+def apportion(shares: np.ndarray, size: int) -> np.ndarray:
+    """Whole numbers in proportion to `shares` that add up to `size` (largest remainders).
+
+    >>> apportion(np.array([1.0, 1.0, 2.0]), 6).tolist()
+    [2, 1, 3]
+    """
+    exact = shares / shares.sum() * size
+    counts = np.floor(exact + 1e-9).astype(np.int64)
+    first = np.argsort(counts - exact, kind="stable")[: size - counts.sum()]
+    counts[first] += 1
+    return counts
+
+
+def level_up(counts: np.ndarray, size: int) -> np.ndarray:
+    """How to add `size` to `counts` so that they become as equal as can be: the smallest first.
+
+    >>> level_up(np.array([100, 10, 4]), 20).tolist()
+    [0, 7, 13]
+    """
+    rising = np.sort(counts).astype(float)
+    number = np.arange(1, len(rising) + 1)
+    levels = (size + np.cumsum(rising)) / number  # of the smallest 1, 2, ... if all of `size` went to them
+    level = levels[np.flatnonzero(levels >= rising)[-1]]
+    missing = np.maximum(level - counts, 0.0)
+    return apportion(missing, size) if missing.sum() > 0 else np.zeros(len(counts), np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """How many synthetic records of each class an epoch takes.
+
+    Args:
+        codes: `(n,)` the class of each record of the pool.
+        shares: `(n_classes,)` the share of each class; None to level up `real`.
+        real: `(n_classes,)` real records of each class.
+
+    >>> pool = pd.Series(["a", "b", "b"])
+    >>> Allocation.of(pool, "balance", {"a": 7, "b": 3}).budget(6).tolist()
+    [1, 5]
+    >>> Allocation.of(pool, {"a": 1, "b": 2}).budget(6).tolist()
+    [2, 4]
+    """
+
+    codes: np.ndarray
+    shares: np.ndarray | None
+    real: np.ndarray
+
+    @classmethod
+    def of(
+        cls, labels: pd.Series, allocation: str | Mapping[Any, float], real: Mapping[Any, int] | None = None
+    ) -> Allocation:
+        """The allocation that a user asks for: "balance", which needs the counts of `real` labels, or shares.
+
+        Raises:
+            ParameterError: something else, shares of labels that the pool lacks, or of nothing at all.
+        """
+        codes, levels = pd.factorize(labels, sort=True)
+        known = [plain(level) for level in levels]
+        if isinstance(allocation, str):
+            if allocation != "balance":
+                raise ParameterError(
+                    f'Expected `allocation` to be "pool", "balance" or a dict of label to share, got {allocation!r}.'
+                )
+            return cls(codes, None, np.array([dict(real or {}).get(label, 0) for label in known]))
+        raise_problems(_problems(allocation, known), ParameterError)
+        return cls(codes, np.array([float(allocation.get(label, 0)) for label in known]), np.zeros(len(known)))
+
+    def budget(self, size: int) -> np.ndarray:
+        """`(n_classes,)` records of each class among `size`."""
+        return level_up(self.real, size) if self.shares is None else apportion(self.shares, size)
+
+    def draw(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        """`(size,)` positions: the budget of each class, evenly spread, each record once before any twice."""
+        places, keys = [], []
+        for code, n in enumerate(self.budget(size)):
+            members = np.flatnonzero(self.codes == code)
+            places.append(members[permuted(len(members), int(n), rng)])
+            keys.append((np.arange(n) + rng.random()) / max(n, 1))
+        return np.concatenate(places)[np.argsort(np.concatenate(keys), kind="stable")]
+
+
+def _problems(allocation: Any, known: list[Any]) -> list[str]:
+    if not isinstance(allocation, Mapping):
+        return [f'Expected `allocation` to be "pool", "balance" or a dict of label to share, got {allocation!r}.']
+    problems = [
+        f"Expected shares of labels in the pool ({', '.join(map(repr, known))}), got one of {label!r}."
+        for label in allocation
+        if label not in known
+    ]
+    problems += [
+        f"Expected the share of {label!r} to be at least 0 and finite, got {share!r}."
+        for label, share in allocation.items()
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < np.inf
+    ]
+    if not problems and not sum(allocation.values()) > 0:
+        problems.append(f"Expected at least one share above 0, got {dict(allocation)!r}.")
+    return problems

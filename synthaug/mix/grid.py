@@ -1,0 +1,93 @@
+"""Synthetic images, each beside the real one that is nearest to it: a picture for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from synthaug.arrays import find_layout, to_grid
+from synthaug.errors import DataError
+from synthaug.items import ItemForm
+from synthaug.pool import Pool
+
+__all__ = ["draw_grid", "find_nearest", "log_grid"]
+
+_REAL = 2_000  # real images among which the nearest is sought
+_EACH = 4  # synthetic images of a class
+_MOST = 10  # classes
+_GAP = 2  # pixels between pairs
+
+
+def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray) -> np.ndarray:
+    """A picture `(height, width, 3)` uint8: a row a class, in it pairs of a synthetic image and the nearest real one.
+
+    Nearest is by the mean squared difference of pixels. At most ten classes are shown, and four images of each.
+
+    Args:
+        synthetic: An image array.
+        labels: Their `n` labels.
+        real: An image array of the same shape and dtype, the first axis aside.
+
+    >>> images = np.zeros((3, 8, 8), np.uint8)
+    >>> draw_grid(images, ["a", "a", "b"], images).shape
+    (22, 74, 3)
+    """
+    names = list(dict.fromkeys(sorted(labels)))[:_MOST]
+    chosen = [[i for i, label in enumerate(labels) if label == name][:_EACH] for name in names]
+    made, there = _colours(synthetic, real), _colours(real, real)
+    height, width = made.shape[1:3]
+    canvas = np.full((len(names) * (height + _GAP) + _GAP, _EACH * (2 * width + _GAP) + _GAP, 3), 255, np.uint8)
+    for row, places in enumerate(chosen):
+        for column, place in enumerate(places):
+            top, left = _GAP + row * (height + _GAP), _GAP + column * (2 * width + _GAP)
+            pair = np.concatenate([made[place], there[find_nearest(synthetic[place], real)]], axis=1)
+            canvas[top : top + height, left : left + 2 * width] = pair
+    return canvas
+
+
+def log_grid(trainer: Any, pool: Pool, real: Any, *, image: Any = None, label: Any = None) -> None:
+    """Draw the grid and give it to every logger of the trainer, or put it beside what it logs as a PNG file."""
+    if not isinstance(pool.records, np.ndarray):
+        return
+    form = ItemForm.of(real[0], image=image, label=label)
+    places = np.unique(np.linspace(0, len(real) - 1, min(_REAL, len(real))).astype(int))
+    images = np.stack([form.read(real[int(place)])[0] for place in places])
+    picture = draw_grid(pool.records, pool.labels.tolist(), images)
+    name, epoch = "synthetic_beside_nearest_real", trainer.current_epoch
+    for logger in trainer.loggers:
+        add_image = getattr(getattr(logger, "experiment", None), "add_image", None)
+        if add_image is not None:
+            add_image(name, picture, epoch, dataformats="HWC")
+        elif hasattr(logger, "log_image"):
+            logger.log_image(key=name, images=[picture])
+        else:
+            folder = Path(getattr(logger, "log_dir", None) or logger.save_dir or trainer.default_root_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(folder / f"{name}-{epoch}.png")
+
+
+def find_nearest(one: np.ndarray, real: np.ndarray) -> int:
+    """The place of the real image that is nearest to an image, by the mean squared difference of pixels.
+
+    >>> find_nearest(np.full((8, 8), 5.0), np.stack([np.zeros((8, 8)), np.ones((8, 8))]))
+    1
+    """
+    gaps = (real.astype(np.float32) - one.astype(np.float32)) ** 2
+    return int(gaps.reshape(len(real), -1).mean(1).argmin())
+
+
+def _colours(images: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """`(n, H, W, 3)` uint8: floats from the range of `like`; channels beyond three are left out, two are shown grey."""
+    try:
+        layout = find_layout(images.shape[1:])
+    except DataError:  # it can be read in two ways, and this is only a picture
+        layout = "channels_first" if images.shape[1] < images.shape[-1] else "channels_last"
+    planes = to_grid(images, layout).astype(np.float32)
+    if images.dtype != np.uint8:
+        low, high = float(like.min()), float(like.max())
+        planes = (planes - low) / max(high - low, 1e-12) * 255
+    rgb = planes[:, :3] if planes.shape[1] >= 3 else np.repeat(planes[:, :1], 3, axis=1)
+    return np.ascontiguousarray(rgb.clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1))

@@ -1,0 +1,456 @@
+"""Mixing in Lightning: a callback for the user's own module and data, and a wrapper for a DataModule."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.trainer.connectors.data_connector import _DataLoaderSource, _request_dataloader
+from pytorch_lightning.utilities.model_helpers import is_overridden
+from sklearn.base import clone
+from torch.utils.data import DataLoader
+
+from synthaug.errors import (
+    DataError,
+    DataTypeError,
+    ParameterError,
+    StorageError,
+    SynthaugError,
+    SynthaugWarning,
+    raise_problems,
+)
+from synthaug.fingerprint import fingerprint
+from synthaug.images import ImageRecords, read_images
+from synthaug.items import ItemForm
+from synthaug.mix.dataset import MixedDataset, ToItem, find_mixed
+from synthaug.mix.drawing import Allocation, apportion
+from synthaug.mix.grid import log_grid
+from synthaug.mix.loader import MixedBatchSampler, MixedLoader, Ratio, check_loader, mix_loader, ratio_in
+from synthaug.pool import Pool
+from synthaug.rng import as_seed, derive, isolated
+from synthaug.schema import plain
+from synthaug.shards import MANIFEST
+from synthaug.synthesizer import Synthesizer
+
+__all__ = ["MixedDataModule", "SyntheticMix"]
+
+_HOOKS = (
+    *("prepare_data", "setup", "teardown", "on_exception", "state_dict", "load_state_dict"),
+    *("val_dataloader", "test_dataloader", "predict_dataloader"),
+    *("transfer_batch_to_device", "on_before_batch_transfer", "on_after_batch_transfer"),
+)
+_FAR = 1_000  # epochs that are asked for their ratio if there is no end to them
+_CHECKED = 10_000  # validation items that are compared with what the generator saw
+
+
+class MixedDataModule(pl.LightningDataModule):
+    """Your DataModule, with synthetic items on top of each training batch; everything else is as it was.
+
+    Args:
+        datamodule: Yours. It is not changed, and its attributes can be reached through this one.
+        pool: The synthetic records.
+        ratio: Synthetic items for each real one, or a function from the epoch, counted from 0, to that number.
+        seed: As all other arguments, see `mix_loader`.
+
+    >>> from synthaug import Pool
+    >>> from synthaug.pool import Source
+    >>> real = [(np.full((8, 8), i, np.uint8), i % 2) for i in range(8)]
+    >>> yours = pl.LightningDataModule()
+    >>> yours.train_dataloader = yours.val_dataloader = lambda: DataLoader(real, batch_size=4)
+    >>> pool = Pool.of(np.full((3, 8, 8), 99, np.uint8), [0, 1, 1], Source("by hand", "", 0))
+    >>> mixed = MixedDataModule(yours, pool, ratio=0.5)
+    >>> [len(labels) for _, labels in mixed.train_dataloader()], [len(labels) for _, labels in mixed.val_dataloader()]
+    ([6, 6], [4, 4])
+    """
+
+    def __init__(
+        self,
+        datamodule: pl.LightningDataModule,
+        pool: Pool,
+        *,
+        ratio: Ratio,
+        seed: int | None = None,
+        to_item: ToItem | None = None,
+        transform: Callable[..., Any] | None = None,
+        flag: bool = False,
+        allocation: str | Mapping[Any, float] = "pool",
+        labels: Any = None,
+        weights: Any = None,
+        image: Any = None,
+        label: Any = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(datamodule, pl.LightningDataModule):
+            raise DataTypeError(f"Expected a LightningDataModule, got {type(datamodule).__name__}.")
+        self.datamodule = datamodule
+        self.prepare_data_per_node = datamodule.prepare_data_per_node
+        self.allow_zero_length_dataloader_with_multiple_devices = (
+            datamodule.allow_zero_length_dataloader_with_multiple_devices
+        )
+        self._log_hyperparams = datamodule._log_hyperparams
+        for name in _HOOKS:  # only those that the user's has: Lightning looks which are there
+            if is_overridden(name, datamodule):
+                setattr(self, name, getattr(datamodule, name))
+        self._mix = partial(
+            mix_loader,
+            pool=pool,
+            ratio=ratio,
+            seed=seed,
+            to_item=to_item,
+            transform=transform,
+            flag=flag,
+            allocation=allocation,
+            labels=labels,
+            weights=weights,
+            image=image,
+            label=label,
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        """An attribute that this module lacks is that of the user's."""
+        if name == "datamodule" or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.datamodule, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "trainer" and "datamodule" in vars(self):
+            self.datamodule.trainer = value
+
+    @property
+    def hparams(self) -> Any:
+        """The hyper-parameters of the user's module."""
+        return self.datamodule.hparams
+
+    @property
+    def hparams_initial(self) -> Any:
+        """The hyper-parameters that the user's module was made with."""
+        return self.datamodule.hparams_initial
+
+    def train_dataloader(self) -> MixedLoader:
+        """The user's loader, mixed."""
+        loader = self.datamodule.train_dataloader()
+        if self.trainer is None:
+            return self._mix(loader)
+        return _resumed(self.trainer, self._mix(loader, epoch=_epoch_of(self.trainer)))
+
+
+class SyntheticMix(pl.Callback):
+    """Mixes synthetic items into the training of your own LightningModule: `Trainer(callbacks=[SyntheticMix()])`.
+
+    It fits a `Synthesizer` on the images of your training set before training begins, or takes a pool that you give,
+    and puts synthetic items on top of each batch of your training loader, which may come from a DataModule, from your
+    module or straight from `fit`. Validation and test loaders are left alone.
+
+    Args:
+        synthesizer: What makes the images; by default `Synthesizer()`. One that is fitted is taken as it is.
+        pool: A pool to take in place of a synthesizer, or the folder of one; a folder that does not exist yet is
+            filled.
+        ratio: Synthetic items for each real one, or a function from the epoch, counted from 0, to that number, such as
+            `Annealed`.
+        refresh_every: Epochs after which the pool is drawn anew; by default never.
+        seed: Of everything that is drawn here; by default the seed that torch was given (`seed_everything`).
+        to_item: Makes an item of a record and its label; by default an item that looks like your first one.
+        transform: Applied to the image of real and synthetic items alike: any callable, or an albumentations pipeline.
+        flag: Whether to say in each item if it is synthetic: at the end of a tuple, or as "is_synthetic" in a dict.
+        allocation: How many items of each class: "pool" for as many of each, "balance" for rare classes first, or a
+            dict of label to share.
+
+    Other Arguments:
+        image: Where the image is in an item; by default 0 in a tuple and "image" in a dict.
+        label: Where the label is in an item; by default 1 in a tuple and "label" in a dict.
+        grid_every: Epochs after which a picture of synthetic images, each beside the nearest real one, goes to your
+            loggers; by default never.
+
+    Attributes:
+        pool_: The synthetic records in use.
+        synthesizer_: What they were drawn from, in the first process.
+
+    A run that goes on from a checkpoint (`fit(ckpt_path=...)`) sees the batches that it would have seen, from the end
+    of an epoch or from the middle of one, and ends in the same weights; random transforms in workers are beyond reach.
+
+    Raises:
+        DataError: the generator has seen items of the validation set (when training starts).
+
+    >>> SyntheticMix(ratio=-1.0)
+    Traceback (most recent call last):
+    ...
+    synthaug.errors.ParameterError: Expected `ratio` to be a finite number of at least 0, got -1.0.
+    """
+
+    pool_: Pool | None = None
+    synthesizer_: Synthesizer | None = None
+
+    def __init__(
+        self,
+        synthesizer: Synthesizer | None = None,
+        *,
+        pool: Pool | str | os.PathLike[str] | None = None,
+        ratio: Ratio = 0.5,
+        refresh_every: int | None = None,
+        seed: int | None = None,
+        to_item: ToItem | None = None,
+        transform: Callable[..., Any] | None = None,
+        flag: bool = False,
+        allocation: str | Mapping[Any, float] = "pool",
+        image: Any = None,
+        label: Any = None,
+        grid_every: int | None = None,
+    ) -> None:
+        raise_problems(_problems(synthesizer, pool, ratio, refresh_every, grid_every), ParameterError)
+        self.synthesizer, self.pool, self.ratio, self.refresh_every = synthesizer, pool, ratio, refresh_every
+        self.seed, self.image, self.label, self.grid_every = seed, image, label, grid_every
+        self.allocation = allocation
+        self.seed_: int | None = None if seed is None else as_seed(seed)
+        self._mix = partial(
+            mix_loader,
+            ratio=ratio,
+            to_item=to_item,
+            transform=transform,
+            flag=flag,
+            allocation=allocation,
+            image=image,
+            label=label,
+        )
+        self._source: _DataLoaderSource | None = None
+        self._requested: Any = None  # the user's loader, if it was needed before Lightning asked for it
+        self._counts: Mapping[Any, int] = {}
+        self._drawn = 0  # which drawing of the pool is in use
+
+    # --- the run ------------------------------------------------------------------------------------------------------
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make the pool ready, and stand between Lightning and the training loader."""
+        self._source = trainer.fit_loop._data_source
+        seed = torch.initial_seed() % 2**63 if self.seed_ is None else self.seed_
+        self.seed_ = int(trainer.strategy.broadcast(seed))
+        self.pool_, self._drawn = self.pool if isinstance(self.pool, Pool) else None, 0
+        if self.pool_ is None and self._most(trainer) > 0:
+            self._requested = _request_dataloader(self._source)
+            pool = self._first_pool(trainer, self._requested) if trainer.is_global_zero else None
+            self.pool_ = trainer.strategy.broadcast(pool)
+        trainer.fit_loop._data_source = _MixedSource(self._source.instance, self._source.name, self, trainer)
+
+    def mixed(self, trainer: pl.Trainer, loader: Any) -> Any:
+        """The user's loader, mixed from the epoch on in which the trainer is."""
+        if self.pool_ is None:  # of a ratio that is always 0
+            return loader
+        self._draw_for(trainer)
+        return _resumed(trainer, self._mix(loader, self.pool_, seed=self.seed_, epoch=_epoch_of(trainer)))
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look whether validation is what it should be."""
+        if self.pool_ is None:
+            return
+        for loader in _loaders(trainer.val_dataloaders):
+            _check_validation(loader.dataset, self.pool_, self.image, self.label)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw a new pool if it is time to, and say which epoch it is."""
+        loader = trainer.train_dataloader
+        if not isinstance(loader, MixedLoader):
+            return
+        dataset, sampler = loader.dataset, loader.batch_sampler
+        assert isinstance(dataset, MixedDataset)
+        assert isinstance(sampler, MixedBatchSampler)
+        assert self.pool_ is not None
+        if self._draw_for(trainer):
+            dataset.refresh(self.pool_)
+        sampler.set_epoch(trainer.current_epoch)
+        if self.grid_every is not None and trainer.current_epoch % self.grid_every == 0 and trainer.is_global_zero:
+            with isolated(0):
+                log_grid(trainer, self.pool_, dataset.real, image=self.image, label=self.label)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the ratio, the age of the pool in epochs and the number of synthetic items."""
+        loader = trainer.train_dataloader
+        if not isinstance(loader, MixedLoader):
+            return
+        assert isinstance(loader.batch_sampler, MixedBatchSampler)
+        epoch = trainer.current_epoch
+        figures = {
+            "synthetic/ratio": ratio_in(self.ratio, epoch),
+            "synthetic/pool_age": float(epoch if self.refresh_every is None else epoch % self.refresh_every),
+            "synthetic/items": float(loader.batch_sampler.taken),
+        }
+        pl_module.log_dict(figures, on_step=False, on_epoch=True, batch_size=1)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Give back the user's loader."""
+        if self._source is not None:
+            trainer.fit_loop._data_source = self._source
+        self._source = self._requested = None
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Give back the user's loader, whatever went wrong."""
+        self.teardown(trainer, pl_module, "fit")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seed; where the loader is, it says itself."""
+        return {"seed": self.seed_}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the seed of the run that goes on."""
+        self.seed_ = state_dict["seed"]
+
+    # --- the pool -----------------------------------------------------------------------------------------------------
+
+    def _most(self, trainer: pl.Trainer) -> float:
+        """The highest ratio of all epochs, as far as their number is known."""
+        if not callable(self.ratio):
+            return ratio_in(self.ratio, 0)
+        epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs > 0 else _FAR
+        return max(ratio_in(self.ratio, epoch) for epoch in range(epochs))
+
+    def _first_pool(self, trainer: pl.Trainer, loader: Any) -> Pool:
+        """A pool from a folder, or from a synthesizer that is fitted now if it is not yet."""
+        folder = Path(self.pool) if isinstance(self.pool, str | os.PathLike) else None
+        there = folder is not None and (folder / MANIFEST).exists()
+        if folder is not None and there and self.synthesizer is None:
+            return Pool.load(folder)
+        check_loader(loader)
+        with isolated(0):  # items may draw random crops
+            images = read_images(loader.dataset, image=self.image, label=self.label)
+        if folder is not None and there:
+            return _load_matching(folder, images)
+        self.synthesizer_ = self._fitted(images)
+        size = math.ceil(self._most(trainer) * len(images))
+        self._counts = _counts(self.synthesizer_, images.labels, self.allocation, size)
+        pool = self._sample(0)
+        if folder is not None:
+            pool.save(folder)
+        return pool
+
+    def _fitted(self, images: ImageRecords) -> Synthesizer:
+        if self.synthesizer is not None and hasattr(self.synthesizer, "generators_"):
+            return self.synthesizer
+        assert self.seed_ is not None
+        synthesizer = Synthesizer() if self.synthesizer is None else clone(self.synthesizer)
+        if synthesizer.random_state is None:
+            synthesizer.set_params(random_state=derive(self.seed_, "fit"))
+        return synthesizer.fit(images.records, images.labels)
+
+    def _sample(self, drawing: int) -> Pool:
+        assert self.synthesizer_ is not None
+        assert self.seed_ is not None
+        return self.synthesizer_.sample(self._counts, random_state=derive(self.seed_, "pool", drawing))
+
+    def _draw_for(self, trainer: pl.Trainer) -> bool:
+        """Draw the pool of the present epoch, unless it is in use; whether it was drawn."""
+        if self.refresh_every is None or _epoch_of(trainer) // self.refresh_every == self._drawn:
+            return False
+        self._drawn = _epoch_of(trainer) // self.refresh_every
+        self.pool_ = trainer.strategy.broadcast(self._sample(self._drawn) if trainer.is_global_zero else None)
+        return True
+
+
+def _epoch_of(trainer: pl.Trainer) -> int:
+    """The epoch that comes next or runs; `current_epoch` lags behind while a run goes on from the end of an epoch."""
+    processed: int = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]  # of a wider type
+    return processed
+
+
+def _resumed(trainer: pl.Trainer, loader: MixedLoader) -> MixedLoader:
+    """Hand the loader its state from the checkpoint where Lightning does not: at the end of an epoch."""
+    loop = trainer.fit_loop
+    if not loop.restarting and loop._combined_loader_states_to_load:
+        loader.load_state_dict(loop._combined_loader_states_to_load[0])
+        loop._combined_loader_states_to_load = []
+    return loader
+
+
+@dataclass
+class _MixedSource(_DataLoaderSource):
+    """Where Lightning asks for the training loader: the user's own source, mixed."""
+
+    mix: SyntheticMix
+    trainer: pl.Trainer
+
+    def dataloader(self) -> Any:
+        loader, self.mix._requested = self.mix._requested, None
+        return self.mix.mixed(self.trainer, super().dataloader() if loader is None else loader)
+
+
+def _problems(synthesizer: Any, pool: Any, ratio: Any, refresh_every: Any, grid_every: Any) -> Iterator[str]:
+    if not isinstance(synthesizer, Synthesizer | None):
+        yield f"Expected a Synthesizer or None, got {synthesizer!r}: a pool goes in as `pool=`."
+    if not isinstance(pool, Pool | str | os.PathLike | None):
+        yield f"Expected `pool` to be a Pool, the folder of one, or None, got {pool!r}."
+    if not callable(ratio):
+        ratio_in(ratio, 0)
+    if isinstance(pool, Pool) and synthesizer is not None:
+        yield "Expected a synthesizer or a pool, got both: leave out one."
+    if pool is not None and refresh_every is not None:
+        yield "Expected a synthesizer for `refresh_every`, got a pool, which cannot be drawn anew: leave out one."
+    for name, value in (("refresh_every", refresh_every), ("grid_every", grid_every)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            yield f"Expected `{name}` to be an int of at least 1 or None, got {value!r}."
+
+
+def _load_matching(folder: Path, images: ImageRecords) -> Pool:
+    """The pool in `folder`, provided that it was made from these images."""
+    pool = Pool.load(folder)
+    if {source.fingerprint for source in pool.sources} != {fingerprint(images.records, images.labels)}:
+        raise StorageError(
+            f"The pool in {folder} was made from other images than those of this training set: choose another folder, "
+            "delete it, or leave out the synthesizer to take it as it is."
+        )
+    return pool
+
+
+def _counts(synthesizer: Synthesizer, labels: pd.Series, allocation: Any, size: int) -> dict[Any, int]:
+    """How many records of each class to draw, so that an epoch can have each of them once."""
+    classes = list(synthesizer.labels_.classes)
+    if isinstance(allocation, str) and allocation == "pool":
+        budget = apportion(np.ones(len(classes)), size)
+    else:
+        real = {plain(value): int(n) for value, n in labels.value_counts().items()}
+        budget = Allocation.of(pd.Series(classes), allocation, real).budget(size)
+    return {label: int(n) for label, n in zip(classes, budget, strict=True)}
+
+
+def _loaders(given: Any) -> list[DataLoader[Any]]:
+    """The DataLoaders in whatever Lightning takes for loaders."""
+    if isinstance(given, DataLoader):
+        return [given]
+    parts = given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else ()
+    return [loader for part in parts for loader in _loaders(part)]
+
+
+def _check_validation(dataset: Any, pool: Pool, image: Any, label: Any) -> None:
+    """Refuse a generator that has seen validation items, if that can be told; warn of synthetic items among them."""
+    if find_mixed(dataset) is not None:
+        warnings.warn(
+            "The validation loader holds synthetic items (its dataset is a MixedDataset, or a part of one), so its "
+            "scores say little about real ones: validate on real items alone, and mix the training set only.",
+            SynthaugWarning,
+            stacklevel=2,
+        )
+        return
+    if isinstance(pool.records, pd.DataFrame) or not all(source.digests for source in pool.sources):
+        return
+    if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__") or not len(dataset):
+        return
+    places = np.unique(np.linspace(0, len(dataset) - 1, min(_CHECKED, len(dataset))).astype(int))
+    try:
+        with isolated(0):
+            form = ItemForm.of(dataset[int(places[0])], image=image, label=label)
+            seen = pool.trained_on(np.stack([form.read(dataset[int(place)])[0] for place in places]))
+    except (SynthaugError, ValueError):  # items of another kind or of mixed sizes: nothing can be told
+        return
+    if seen.any():
+        raise DataError(
+            f"The generator of the pool was trained on {seen.sum()} of {len(places)} validation items that were looked "
+            f"at (the first is item {places[seen.argmax()]}), so the validation score would be too good: fit it on the "
+            "training set alone, or take these items out of the validation set."
+        )

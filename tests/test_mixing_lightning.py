@@ -1,0 +1,390 @@
+"""Mixing in Lightning: the user's own module and data, two lines added."""
+
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from collections import Counter
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger
+from sklearn.datasets import load_digits
+from torch.utils.data import DataLoader, Subset
+
+from synthaug import Annealed, MixedDataModule, MixedDataset, Pool, SynthaugWarning, Synthesizer, SyntheticMix
+from synthaug.errors import DataError, ParameterError, StorageError
+from synthaug.fingerprint import digests, fingerprint
+from synthaug.mix.loader import MixedLoader
+from synthaug.pool import Source
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::lightning_fabric.utilities.warnings.PossibleUserWarning"),
+    pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`"),  # resumed without a ModelCheckpoint
+    pytest.mark.filterwarnings("ignore:Checkpoint directory"),  # that a resumed run finds what it has written
+]
+X, Y = load_digits(return_X_y=True)
+X = (X.reshape(-1, 8, 8) * 15).astype(np.uint8)
+
+
+def items(start, stop):
+    return [(x, int(y)) for x, y in zip(X[start:stop], Y[start:stop], strict=True)]
+
+
+TRAIN, VAL = items(0, 120), items(120, 160)
+POOL = Pool.of(X[200:260], Y[200:260], Source("other digits", "", 0))
+
+
+class Classifier(pl.LightningModule):
+    """As anybody writes it."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 16), torch.nn.Dropout(0.2))
+        self.head = torch.nn.Linear(16, 10)
+        self.sizes, self.val_sizes = [], []
+
+    def training_step(self, batch, index):
+        x, y = batch
+        self.sizes.append(len(y))
+        return torch.nn.functional.cross_entropy(self.head(self.net(x.float() / 255)), y)
+
+    def validation_step(self, batch, index):
+        self.val_sizes.append(len(batch[1]))
+        self.log("val", torch.nn.functional.cross_entropy(self.head(self.net(batch[0].float() / 255)), batch[1]))
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), 1e-3)
+
+
+class Digits(pl.LightningDataModule):
+    def __init__(self, workers=0):
+        super().__init__()
+        self.save_hyperparameters()
+        self.classes, self.workers, self.calls = 10, workers, Counter()
+
+    def setup(self, stage):
+        self.calls["setup"] += 1
+
+    def train_dataloader(self):
+        self.calls["train"] += 1
+        return DataLoader(TRAIN, batch_size=32, shuffle=True, num_workers=self.workers)
+
+    def val_dataloader(self):
+        self.calls["val"] += 1
+        return DataLoader(VAL, batch_size=40)
+
+
+def trainer(folder, *callbacks, epochs=4, **settings):
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    return pl.Trainer(
+        max_epochs=epochs,
+        callbacks=list(callbacks),
+        accelerator="cpu",
+        default_root_dir=folder,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=any(isinstance(one, ModelCheckpoint) for one in callbacks),
+        **{"logger": False, **settings},
+    )
+
+
+def fit(folder, *callbacks, datamodule=None, epochs=4, resume=None, **settings):
+    pl.seed_everything(0, verbose=False)
+    model = Classifier()
+    run = trainer(folder, *callbacks, epochs=epochs, **settings)
+    run.fit(model, datamodule=datamodule or Digits(), ckpt_path=resume, weights_only=True)
+    return model
+
+
+def weights(model):
+    return hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in model.parameters())).hexdigest()
+
+
+# --- the two lines ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["datamodule", "loader", "module"])
+def test_a_callback_mixes_wherever_the_loader_comes_from(source, tmp_path):
+    model, run = Classifier(), trainer(tmp_path, SyntheticMix(pool=POOL, ratio=0.5), epochs=1)
+    loaders = DataLoader(TRAIN, batch_size=32, shuffle=True), DataLoader(VAL, batch_size=40)
+    if source == "datamodule":
+        run.fit(model, datamodule=Digits())
+    elif source == "loader":
+        run.fit(model, *loaders)
+    else:
+        model.train_dataloader, model.val_dataloader = (lambda: loaders[0]), (lambda: loaders[1])
+        run.fit(model)
+    assert model.sizes == [48, 48, 48, 36]
+    assert set(model.val_sizes) == {40}
+    assert type(loaders[0]) is DataLoader
+    assert loaders[0].dataset is TRAIN
+    assert type(run.fit_loop._data_source).__name__ == "_DataLoaderSource"
+
+
+def test_a_wrapped_datamodule_is_the_users_in_everything_else(tmp_path):
+    yours = Digits()
+    mixed = MixedDataModule(yours, POOL, ratio=0.5)
+    model = fit(tmp_path, datamodule=mixed, epochs=2)
+    assert model.sizes == [48, 48, 48, 36] * 2
+    assert set(model.val_sizes) == {40}
+    assert yours.calls == {"setup": 1, "train": 1, "val": 1}
+    assert mixed.classes == 10
+    assert mixed.hparams == yours.hparams == {"workers": 0}
+    assert yours.trainer is mixed.trainer is not None
+    assert type(yours.train_dataloader()) is DataLoader
+    with pytest.raises(AttributeError, match="colour"):
+        _ = mixed.colour
+
+
+def test_a_ratio_of_nothing_trains_as_without(tmp_path):
+    plain = weights(fit(tmp_path))
+    assert weights(fit(tmp_path, SyntheticMix(pool=POOL, ratio=0.0))) == plain
+    assert weights(fit(tmp_path, SyntheticMix(ratio=lambda epoch: 0.0))) == plain
+    assert weights(fit(tmp_path, datamodule=MixedDataModule(Digits(), POOL, ratio=0.0))) == plain
+
+
+def test_a_schedule_acts_in_its_epoch_and_is_logged(tmp_path):
+    logger = CSVLogger(tmp_path, name="", version="")
+    model = fit(tmp_path, SyntheticMix(pool=POOL, ratio=Annealed(1.0, 4, last=0.5)), logger=logger, log_every_n_steps=1)
+    assert model.sizes == [64, 64, 64, 48] * 2 + [48, 48, 48, 36] + [32, 32, 32, 24]
+    logged = np.genfromtxt(tmp_path / "metrics.csv", delimiter=",", names=True, missing_values="", deletechars="")
+    for name, wanted in (("ratio", [1, 1, 0.5, 0]), ("items", [120, 120, 60, 0]), ("pool_age", [0, 1, 2, 3])):
+        column = logged[f"synthetic/{name}"]
+        assert column[~np.isnan(column)].tolist() == wanted
+
+
+# --- the pool ---------------------------------------------------------------------------------------------------------
+
+
+def quick(**settings):
+    return Synthesizer(max_steps=2, **settings)
+
+
+def test_the_synthesizer_is_fitted_on_the_training_set_and_drawn_anew(tmp_path):
+    class Looks(pl.Callback):
+        def __init__(self):
+            self.pools = []
+
+        def on_train_epoch_end(self, trainer, pl_module):
+            self.pools.append(trainer.train_dataloader.dataset.records.copy())
+
+    mix, looks, yours = SyntheticMix(quick(), ratio=0.5, refresh_every=2), Looks(), Digits()
+    model = fit(tmp_path, mix, looks, datamodule=yours)
+    assert yours.calls["train"] == 1
+    assert model.sizes == [48, 48, 48, 36] * 4
+    assert len(mix.pool_) == 60
+    assert mix.pool_.trained_on(X[:120]).all()
+    assert not mix.pool_.trained_on(X[120:160]).any()
+    same = [np.array_equal(looks.pools[0], pool) for pool in looks.pools]
+    assert same == [True, True, False, False]
+    assert not hasattr(mix.synthesizer, "generators_")
+    assert hasattr(mix.synthesizer_, "generators_")
+    again = SyntheticMix(quick(), ratio=0.5, refresh_every=2)
+    assert weights(fit(tmp_path, again)) == weights(model)
+
+
+def test_a_folder_is_filled_once_and_must_match(tmp_path):
+    folder = tmp_path / "pool"
+    first = fit(tmp_path, SyntheticMix(quick(), pool=folder, allocation="balance"), epochs=1)
+    made = Pool.load(folder)
+    assert weights(fit(tmp_path, SyntheticMix(quick(), pool=folder, allocation="balance"), epochs=1)) == weights(first)
+    assert Pool.load(folder).equals(made)
+    assert fit(tmp_path, SyntheticMix(pool=folder), epochs=1).sizes == [48, 48, 48, 36]
+    other = Digits()
+    other.train_dataloader = lambda: DataLoader(items(0, 100), batch_size=50)
+    with pytest.raises(StorageError, match="was made from other images than those of this training set"):
+        fit(tmp_path, SyntheticMix(quick(), pool=folder), datamodule=other)
+
+
+def test_a_pool_that_saw_validation_items_is_refused(tmp_path):
+    seen = Source("copier", fingerprint(X[:140], Y[:140]), 0, digests=digests(X[:140], Y[:140]))
+    leaky = SyntheticMix(pool=Pool.of(X[:60], Y[:60], seen))
+    run = trainer(tmp_path, leaky)
+    with pytest.raises(DataError, match=r"was trained on 20 of 40 validation items .* \(the first is item 0\)"):
+        run.fit(Classifier(), datamodule=Digits())
+    assert type(run.fit_loop._data_source).__name__ == "_DataLoaderSource"
+
+
+def test_synthetic_items_in_validation_are_warned_of(tmp_path):
+    part = Subset(MixedDataset(VAL, POOL), range(50))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model, run = Classifier(), trainer(tmp_path, SyntheticMix(pool=POOL), epochs=1)
+        run.fit(model, DataLoader(TRAIN, batch_size=32), DataLoader(part, batch_size=50))
+    assert any(
+        one.category is SynthaugWarning and "validation loader holds synthetic" in str(one.message) for one in caught
+    )
+
+
+def test_what_cannot_be_is_told_at_once(tmp_path):
+    with pytest.raises(
+        ParameterError, match=r"3 problems:\n- Expected a Synthesizer or None, .*\n- Expected `pool` to be"
+    ):
+        SyntheticMix(POOL, pool=3, grid_every=0)
+    with pytest.raises(ParameterError, match="Expected a synthesizer for `refresh_every`, got a pool"):
+        SyntheticMix(pool=POOL, refresh_every=1)
+
+
+def test_a_grid_shows_synthetic_images_beside_real_ones(tmp_path):
+    images = []
+
+    class Board(CSVLogger):
+        @property
+        def experiment(self):
+            return self
+
+        def add_image(self, tag, picture, step, dataformats):
+            images.append((tag, picture.shape, step, dataformats))
+
+        def log_hyperparams(self, params):
+            pass
+
+        def log_metrics(self, metrics, step=None):
+            pass
+
+        def save(self):
+            pass
+
+    board = Board(tmp_path, name="board")
+    fit(
+        tmp_path,
+        SyntheticMix(pool=POOL, grid_every=3),
+        logger=[CSVLogger(tmp_path, name="", version=""), board],
+        log_every_n_steps=1,
+    )
+    with Image.open(tmp_path / "synthetic_beside_nearest_real-3.png") as picture:
+        assert picture.size == (74, 102)
+    name = "synthetic_beside_nearest_real"
+    assert images == [(name, (102, 74, 3), 0, "HWC"), (name, (102, 74, 3), 3, "HWC")]
+
+
+# --- going on ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_run_that_goes_on_ends_in_the_same_weights(workers, wrapped, tmp_path):
+    """From the end of an epoch and from the middle of one; four batches an epoch."""
+
+    def run(*callbacks, resume=None):
+        ratio = Annealed(0.5, 4)
+        if wrapped:
+            return fit(
+                tmp_path, *callbacks, datamodule=MixedDataModule(Digits(workers), POOL, ratio=ratio), resume=resume
+            )
+        return fit(
+            tmp_path, SyntheticMix(pool=POOL, ratio=ratio), *callbacks, datamodule=Digits(workers), resume=resume
+        )
+
+    whole = run(
+        ModelCheckpoint(tmp_path, save_top_k=-1, filename="{epoch}"),
+        ModelCheckpoint(tmp_path, save_top_k=-1, every_n_train_steps=5, filename="{step}"),
+    )
+    for name in ("epoch=1", "step=10"):
+        path = tmp_path / f"{name}.ckpt"
+        again = run(resume=path)
+        assert weights(again) == weights(whole), name
+        assert 0 < len(again.sizes) < len(whole.sizes)
+
+
+def test_a_refreshing_run_goes_on(tmp_path):
+    def run(resume=None):
+        mix = SyntheticMix(quick(), ratio=0.5, refresh_every=1)
+        return fit(tmp_path, mix, ModelCheckpoint(tmp_path, save_top_k=-1, filename="{epoch}"), epochs=3, resume=resume)
+
+    assert weights(run()) == weights(run(tmp_path / "epoch=1.ckpt"))
+
+
+# --- two processes ----------------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import json, sys, warnings
+from pathlib import Path
+
+import numpy as np, pytorch_lightning as pl, torch
+from torch.utils.data import DataLoader
+from synthaug import Pool, Synthesizer, SyntheticMix, MixedDataModule
+from synthaug.pool import Source
+
+warnings.simplefilter("ignore")
+mode, workers = sys.argv[1], int(sys.argv[2])
+
+def records(start, n):
+    return np.stack([np.full((8, 8), start + i, np.uint8) for i in range(n)])
+
+train = [(x, i % 2) for i, x in enumerate(records(0, 40))]
+pool = Pool.of(records(100, 20), [i % 2 for i in range(20)], Source("by hand", "", 0))
+
+class Model(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Linear(64, 2)
+        self.seen = [[]]
+    def training_step(self, batch, index):
+        self.seen[-1].append([int(v) for v in batch[0][:, 0, 0]])
+        return torch.nn.functional.cross_entropy(self.net(batch[0].flatten(1).float()), batch[1])
+    def on_train_epoch_end(self):
+        self.seen.append([])
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 1e-6)
+
+class Data(pl.LightningDataModule):
+    def train_dataloader(self):
+        return DataLoader(train, batch_size=5, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+
+pl.seed_everything(0)
+model, data, callbacks = Model(), Data(), []
+if mode == "wrapped":
+    data = MixedDataModule(data, pool, ratio=0.5)
+else:
+    given = {"pool": pool} if mode == "pool" else {"synthesizer": Synthesizer(max_steps=2), "refresh_every": 1}
+    callbacks = [SyntheticMix(ratio=0.5, **given)]
+trainer = pl.Trainer(max_epochs=2, strategy="ddp", devices=2, accelerator="cpu", callbacks=callbacks, logger=False,
+                     enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
+trainer.fit(model, datamodule=data)
+told = {"seen": model.seen[:2]}
+if callbacks:
+    told["pool"] = callbacks[0].pool_.records[:, 0].astype(int).tolist()
+Path(f"rank-{trainer.global_rank}.json").write_text(json.dumps(told))
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("mode", "workers"), [("pool", 0), ("wrapped", 1), ("fitted", 1)])
+def test_two_processes_share_neither_real_nor_synthetic_items(mode, workers, tmp_path):
+    (tmp_path / "fit.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "fit.py", mode, str(workers)],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in range(2)]
+    for epoch in range(2):
+        batches = [one["seen"][epoch] for one in told]
+        assert [len(batch) for batch in batches[0]] == [len(batch) for batch in batches[1]] == [8, 7, 8, 7]
+        real = [value for part in batches for batch in part for value in batch[:5]]
+        assert sorted(real) == list(range(40))
+        if mode != "fitted":
+            made = [value for part in batches for batch in part for value in batch[5:]]
+            assert sorted(made) == list(range(100, 120))
+    assert told[0]["seen"][0] != told[0]["seen"][1]
+    assert told[0].get("pool") == told[1].get("pool")
+
+
+def test_a_loader_in_the_trainer_is_a_mixed_one(tmp_path):
+    run = trainer(tmp_path, SyntheticMix(pool=POOL), epochs=1)
+    run.fit(Classifier(), datamodule=Digits())
+    assert isinstance(run.train_dataloader, MixedLoader)
