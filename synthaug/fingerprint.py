@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from synthaug.arrays import as_array, is_array
+
 __all__ = ["MOST_DIGESTED", "are_digests", "digests", "fingerprint", "is_digested", "row_hashes"]
 
 MOST_DIGESTED = 2**18
@@ -30,7 +32,8 @@ def row_hashes(records: Any, labels: Any = None) -> np.ndarray:
     The hashes are the same in every process and on every machine (splitmix64 of the values; siphash of strings).
 
     Args:
-        records: A DataFrame, or an array whose first axis counts records.
+        records: A DataFrame; an array `(n, columns)`; or images `(n, ...)` of any more axes, an array or a Tensor, each
+            of which hashes as its shape, dtype and bytes.
         labels: If given, the label counts as one more column.
 
     >>> ints, floats = pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"a": [1.0, 2.0]}, index=[7, 8])
@@ -40,8 +43,11 @@ def row_hashes(records: Any, labels: Any = None) -> np.ndarray:
     if isinstance(records, pd.DataFrame):
         columns = [records.iloc[:, position] for position in range(records.shape[1])]
     else:
-        array = np.asarray(records)
-        columns = [pd.Series(column) for column in array.reshape(len(array), math.prod(array.shape[1:])).T]
+        array = as_array(records) if is_array(records) else np.asarray(records)
+        if array.ndim > 2:
+            columns = [pd.Series(_image_keys(array))]
+        else:
+            columns = [pd.Series(column) for column in array.reshape(len(array), math.prod(array.shape[1:])).T]
     if labels is not None:
         columns.append(pd.Series(labels))
     hashes = np.zeros(len(records), np.uint64)
@@ -118,6 +124,14 @@ def _digested(hashes: np.ndarray, key: str) -> np.ndarray:
     secret = bytes.fromhex(key)
     values = (hashlib.blake2b(one.tobytes(), digest_size=8, key=secret).digest() for one in hashes.astype("<u8"))
     return np.frombuffer(b"".join(values), "<u8")
+
+
+def _image_keys(images: np.ndarray) -> np.ndarray:
+    """`(n,)` uint64: BLAKE2b of shape, dtype and bytes of each image."""
+    form = f"{images.shape[1:]} {images.dtype.name}".encode()
+    ordered = images.astype(images.dtype.newbyteorder("<"), copy=False)
+    keys = (hashlib.blake2b(np.ascontiguousarray(one).data, digest_size=8, key=form).digest() for one in ordered)
+    return np.frombuffer(b"".join(keys), "<u8").astype(np.uint64)
 
 
 def _mix(values: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 import synthaug
 from synthaug import shards
+from synthaug.arrays import ArraySchema
 from synthaug.errors import (
     DataError,
     DataTypeError,
@@ -25,6 +26,7 @@ from synthaug.errors import (
 )
 from synthaug.fingerprint import are_digests, is_digested
 from synthaug.labels import check_labels
+from synthaug.records import as_records, describe, join, same, schema_from_dict, schema_of, take
 from synthaug.schema import Schema, is_storable, plain
 
 __all__ = ["Pool", "Source"]
@@ -32,6 +34,7 @@ __all__ = ["Pool", "Source"]
 _LABEL, _ORIGIN, _SCORE = "__label__", "__origin__", "__score__"
 _MAX_BYTES = 8 * 2**30
 _SHARD_ROWS = 2**20
+_SHARD_BYTES = 64 * 2**20  # of images
 _DIGESTS = 2**25  # the most characters of digests in a manifest
 _KIND = "synthaug pool"
 
@@ -88,7 +91,7 @@ class Pool:
     Pools are never changed: `keep` and `+` make new ones.
 
     Args:
-        records: `n` rows with a fresh index.
+        records: `n` rows of a DataFrame with a fresh index, or an array of `n` images (a Tensor becomes an array).
         labels: `n` labels with a fresh index.
         origin: `(n,)` int32, for each record its place in `sources`.
         sources: What made the records.
@@ -105,13 +108,14 @@ class Pool:
     {'a': 4, 'b': 1}
     """
 
-    records: pd.DataFrame
+    records: Any
     labels: pd.Series
     origin: np.ndarray
     sources: tuple[Source, ...]
     scores: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "records", as_records(self.records))
         n = len(self.records)
         lengths: dict[str, Any] = {"labels": self.labels, "origin": self.origin}
         lengths |= {f"scores[{name!r}]": score for name, score in self.scores.items()}
@@ -127,27 +131,27 @@ class Pool:
         problems += [
             f"Expected `{name}` with a fresh index: use `Pool.of`, or `reset_index(drop=True)`."
             for name, values in (("records", self.records), ("labels", self.labels))
-            if len(values) == n and not values.index.equals(fresh)
+            if hasattr(values, "index") and len(values) == n and not values.index.equals(fresh)
         ]
         if len(self.origin) and not 0 <= self.origin.min() <= self.origin.max() < len(self.sources):
             problems.append(f"Expected `origin` within 0 and {len(self.sources) - 1}, the places in `sources`.")
         raise_problems(problems)
 
     @classmethod
-    def of(
-        cls, records: pd.DataFrame, labels: Any, source: Source, *, scores: Mapping[str, np.ndarray] | None = None
-    ) -> Self:
-        """A pool of records that all have one source; the index of `records` is dropped."""
+    def of(cls, records: Any, labels: Any, source: Source, *, scores: Mapping[str, np.ndarray] | None = None) -> Self:
+        """A pool of records that all have one source; the index of `records`, if they have one, is dropped."""
+        records = as_records(records)
         labels = check_labels(labels, records)
         origin = np.zeros(len(records), np.int32)
-        return cls(records.reset_index(drop=True), labels, origin, (source,), scores or {})
+        records = records.reset_index(drop=True) if isinstance(records, pd.DataFrame) else records
+        return cls(records, labels, origin, (source,), scores or {})
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{label!r}: {n}" for label, n in self.counts().items())
-        return f"<Pool of {len(self)} records, {self.records.shape[1]} columns ({counts})>"
+        return f"<Pool of {len(self)} {describe(self.records)} ({counts})>"
 
     def keep(self, which: Any) -> Pool:
         """The records at `which`: `(n,)` bools, or positions in the order wanted.
@@ -171,7 +175,7 @@ class Pool:
             )
         return replace(
             self,
-            records=self.records.iloc[rows].reset_index(drop=True),
+            records=take(self.records, rows),
             labels=self.labels.iloc[rows].reset_index(drop=True),
             origin=self.origin[rows],
             scores={name: score[rows] for name, score in self.scores.items()},
@@ -188,7 +192,7 @@ class Pool:
         Equal sources become one; a score that a pool lacks is NaN in its records.
 
         Raises:
-            DataError: columns that differ from those of the first pool, each named.
+            DataError: columns that differ from those of the first pool, each named; images that do.
         """
         first, *others = pools = list(pools)
         if not others:
@@ -197,7 +201,7 @@ class Pool:
         sources, origins = _merge(pools)
         names = {name: None for pool in pools for name in pool.scores}
         return Pool(
-            pd.concat([pool.records for pool in pools], ignore_index=True),
+            join([pool.records for pool in pools]),
             pd.concat([pool.labels for pool in pools], ignore_index=True),
             np.concatenate(origins),
             sources,
@@ -207,7 +211,7 @@ class Pool:
     def equals(self, other: Pool) -> bool:
         """Whether both hold the same records, labels, origins, sources and scores, bit for bit."""
         return (
-            self.records.equals(other.records)
+            same(self.records, other.records)
             and self.labels.equals(other.labels)
             and np.array_equal(self.origin, other.origin)
             and self.sources == other.sources
@@ -220,21 +224,22 @@ class Pool:
         counts = {plain(label): int(n) for label, n in self.labels.value_counts().items() if n}
         return dict(sorted(counts.items()))
 
-    def trained_on(self, records: pd.DataFrame, labels: Any = None) -> np.ndarray:
-        """Which of the given rows some generator of this pool was trained on: test rows must not be among them.
+    def trained_on(self, records: Any, labels: Any = None) -> np.ndarray:
+        """Which of the given records some generator of this pool was trained on: test records must not be among them.
 
-        Rows are the same if their values are, whatever their dtype and order. Only their digests are stored.
+        Rows are the same if their values are, whatever their dtype and order; images, if their pixels are, in the shape
+        and dtype of the pool. Only their digests are stored.
 
         Args:
-            records: Rows with the columns of the pool, and possibly more, which are left aside.
-            labels: If given, a row counts only with the label it had in training.
+            records: Rows with the columns of the pool, and possibly more, which are left aside; or images.
+            labels: If given, a record counts only with the label it had in training.
 
         Returns:
             `(n,)` bool.
 
         Raises:
-            DataError: columns that are missing, or a generator whose training rows were not noted, as with more than
-                262,144 of them.
+            DataError: columns that are missing, images of another shape or dtype, or a generator whose training records
+                were not noted, as with more than 262,144 of them.
 
         >>> from synthaug.fingerprint import digests, fingerprint
         >>> table, y = pd.DataFrame({"age": [30, 40, 50]}), ["a", "b", "a"]
@@ -242,14 +247,7 @@ class Pool:
         >>> Pool.of(table, y, source).trained_on(pd.DataFrame({"age": [50.0, 60.0]})).tolist()
         [True, False]
         """
-        if not isinstance(records, pd.DataFrame):
-            raise DataTypeError(f"Expected a DataFrame with the columns of the pool, got {type(records).__name__}.")
-        here = list(records.columns)
-        raise_problems(
-            f"Expected one column {name!r} in the records, as in the pool, got {here.count(name)}."
-            for name in self.records.columns
-            if here.count(name) != 1
-        )
+        records = self._like_ours(records)
         labels = None if labels is None else check_labels(labels, records)
         known = np.zeros(len(records), bool)
         for source in {self.sources[place] for place in np.unique(self.origin)}:
@@ -258,8 +256,24 @@ class Pool:
                     f"It was not noted which rows the source {source.name!r} was trained on, so nothing can be said. "
                     "`Synthesizer.sample` notes up to 262,144 of them."
                 )
-            known |= is_digested(source.digests, source.fingerprint, records[list(self.records.columns)], labels)
+            known |= is_digested(source.digests, source.fingerprint, records, labels)
         return known
+
+    def _like_ours(self, records: Any) -> Any:
+        """Those columns that the pool has, or images; an error if they cannot be compared with the pool's."""
+        if not isinstance(self.records, pd.DataFrame):
+            records = as_records(records)
+            raise_problems(schema_of(self.records).differences(schema_of(records)))
+            return records
+        if not isinstance(records, pd.DataFrame):
+            raise DataTypeError(f"Expected a DataFrame with the columns of the pool, got {type(records).__name__}.")
+        here = list(records.columns)
+        raise_problems(
+            f"Expected one column {name!r} in the records, as in the pool, got {here.count(name)}."
+            for name in self.records.columns
+            if here.count(name) != 1
+        )
+        return records[list(self.records.columns)]
 
     def to_dataframe(self, target: str | None = None, flag: str | None = None) -> pd.DataFrame:
         """The records, then a column of labels, then, if asked for, one that says they are synthetic.
@@ -270,11 +284,17 @@ class Pool:
 
         Raises:
             ParameterError: a name that a column has already.
+            DataTypeError: a pool of images.
 
         >>> pool = Pool.of(pd.DataFrame({"age": [30]}), ["a"], Source("by hand", "", 0))
         >>> pool.to_dataframe("group", flag="synthetic").to_dict("records")
         [{'age': 30, 'group': 'a', 'synthetic': True}]
         """
+        if not isinstance(self.records, pd.DataFrame):
+            raise DataTypeError(
+                f"A pool of {describe(self.records)} makes no DataFrame: take `pool.records`, an array, and "
+                "`pool.labels`; or `save` it, for a folder of Parquet files that pandas reads."
+            )
         name = next((n for n in (target, self.labels.name) if n is not None), "label")
         frame = self.records.copy()
         for column, values in [(name, self.labels)] + ([(flag, True)] if flag is not None else []):
@@ -286,8 +306,9 @@ class Pool:
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the pool to `folder`: Parquet files that any tool reads, and a manifest.
 
-        Beside the records' own columns there are `__label__`, `__origin__` (a place among the manifest's sources) and
-        one `__score__<name>` a score. `pandas.read_parquet(folder)` and a glob over `*.parquet` both work.
+        Beside the records' own columns (for images, `image`, their bytes; the manifest tells shape and dtype) there are
+        `__label__`, `__origin__` (a place among the manifest's sources) and one `__score__<name>` a score.
+        `pandas.read_parquet(folder)` and a glob over `*.parquet` both work.
 
         Args:
             folder: A new or empty folder, or a pool's.
@@ -311,7 +332,7 @@ class Pool:
         Several processes may do so at a time: each waits for its turn. A process killed half-way adds nothing.
 
         Raises:
-            DataError: columns that differ from those of the pool in the folder, each named.
+            DataError: columns that differ from those of the pool in the folder, each named, or images that do.
         """
         folder = Path(folder)
         with shards.changing(folder) as old:
@@ -353,7 +374,7 @@ class Pool:
 
 
 def _differences(ours: Pool, theirs: Pool) -> list[str]:
-    columns = Schema.of(ours.records).differences(Schema.of(theirs.records))
+    columns = schema_of(ours.records).differences(schema_of(theirs.records))
     if ours.labels.dtype != theirs.labels.dtype:
         columns.append(f"The labels have dtype {theirs.labels.dtype} where {ours.labels.dtype} is expected.")
     return columns
@@ -372,7 +393,7 @@ def _score(pool: Pool, name: str) -> np.ndarray:
 
 def _tables(pool: Pool, like: pa.Schema | None = None) -> Iterator[pa.Table]:
     """The pool as Arrow tables, one a file."""
-    schema = Schema.of(pool.records)
+    schema = schema_of(pool.records)
     problems = [
         f"Column {name!r} has a name that pools keep for themselves: rename it."
         for name in schema.columns
@@ -387,8 +408,11 @@ def _tables(pool: Pool, like: pa.Schema | None = None) -> Iterator[pa.Table]:
     table = table.append_column(_ORIGIN, pa.array(pool.origin, pa.int32()))
     for name in pool.scores:
         table = table.append_column(_SCORE + name, pa.array(_score(pool, name)))
-    for start in range(0, max(1, len(pool)), _SHARD_ROWS):
-        yield table.slice(start, _SHARD_ROWS)
+    rows = _SHARD_ROWS
+    if isinstance(schema, ArraySchema):
+        rows = max(1, min(rows, _SHARD_BYTES // schema.bytes))
+    for start in range(0, max(1, len(pool)), rows):
+        yield table.slice(start, rows)
 
 
 def _meta(pool: Pool, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -402,7 +426,7 @@ def _meta(pool: Pool, before: Mapping[str, Any] | None = None) -> dict[str, Any]
         "library": synthaug.__version__,
         "rows": before["rows"] + len(pool),
         "counts": [[label, n] for label, n in counts.items()],
-        "columns": Schema.of(pool.records).to_dict(),
+        "columns": schema_of(pool.records).to_dict(),
         "label": Schema.of(pool.labels.to_frame(_LABEL)).to_dict(),
         "label_name": plain(pool.labels.name),
         "scores": list(pool.scores),
@@ -442,7 +466,7 @@ def _empty(manifest: shards.Manifest, folder: Path) -> Pool:
         sources = tuple(Source(**source, digests=digests.get(source["fingerprint"], "")) for source in meta["sources"])
         labels = Schema.from_dict(meta["label"]).empty()[_LABEL].rename(meta["label_name"])
         scores = {str(name): np.empty(0) for name in meta["scores"]}
-        return Pool(Schema.from_dict(meta["columns"]).empty(), labels, np.empty(0, np.int32), sources, scores)
+        return Pool(schema_from_dict(meta["columns"]).empty(), labels, np.empty(0, np.int32), sources, scores)
     except (StorageError, LookupError, TypeError, ValueError) as error:
         raise StorageError(
             f"{folder / shards.MANIFEST} is damaged or not a pool's ({error}): restore it, or make the pool again."
@@ -461,6 +485,6 @@ def _from_table(table: pa.Table, empty: Pool, folder: Path) -> Pool:
             for score in empty.scores
         }
         origin = table.column(_ORIGIN).to_numpy().astype(np.int32)
-        return Pool(Schema.of(empty.records).to_frame(table), labels, origin, empty.sources, scores)
+        return Pool(schema_of(empty.records).to_frame(table), labels, origin, empty.sources, scores)
     except (StorageError, DataError, LookupError, TypeError, ValueError) as error:
         raise StorageError(f"A file in {folder} does not fit its manifest ({error}): make the pool again.") from error

@@ -17,10 +17,12 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.neighbors import NearestNeighbors
 
+from synthaug.arrays import check_images, is_array
 from synthaug.errors import DataError, DataTypeError, ParameterError, raise_problems
 from synthaug.features import Features, table_features
 from synthaug.labels import Labels, check_labels
 from synthaug.pool import Pool
+from synthaug.records import schema_of
 from synthaug.rng import RandomState, as_seed, derive, numpy_rng
 
 __all__ = ["Agreement", "Criterion", "Distance", "Rows", "Selection", "check_criteria", "select"]
@@ -80,13 +82,13 @@ def select(
         real_labels: Their labels.
         criteria: For example `[Agreement(), Distance()]`.
         features: Records -> `(n, d)` numbers in which distances mean something, such as a fitted codec's `features`;
-            by default `table_features(real)`.
+            by default `table_features(real)`, or the features of an `ImageCodec` for images.
         random_state: For criteria that draw lots.
 
     Raises:
         DataError: real records without labels; labels of the pool that no real record has; other columns than those of
-            the pool; features not finite.
-        DataTypeError: records that are no DataFrame, and no `features`.
+            the pool, or images of another shape or dtype; features not finite.
+        DataTypeError: records that are neither a DataFrame nor images, and no `features`.
         ParameterError: criteria that are none, or two that fill the same score.
 
     >>> from synthaug.pool import Source
@@ -103,6 +105,7 @@ def select(
     check_criteria(criteria)
     if not len(pool) or not criteria:
         return Selection(pool, _count([], pool.labels))
+    real = check_images(real) if is_array(real) and real.ndim > 2 else real
     coding = Labels.of(real_labels, real)
     features = features or _default_features(real, pool.records)
     real_rows = Rows(_checked(features(real), "real"), coding.encode(check_labels(real_labels)))
@@ -133,7 +136,9 @@ def check_criteria(criteria: Any) -> None:
         raise ParameterError(f"Expected `criteria` to be a list such as `[Agreement(), Distance()]`, got {criteria!r}.")
 
 
-def _default_features(real: Any, synthetic: pd.DataFrame) -> Features:
+def _default_features(real: Any, synthetic: Any) -> Features:
+    if not isinstance(synthetic, pd.DataFrame):
+        return _image_features(real, synthetic)
     if not isinstance(real, pd.DataFrame):
         raise DataTypeError(
             f"Expected a DataFrame, or `features` for records of type {type(real).__name__}: "
@@ -145,6 +150,16 @@ def _default_features(real: Any, synthetic: pd.DataFrame) -> Features:
             f"{list(real.columns)}: pass `real[list(pool.records.columns)]`."
         )
     return table_features(real)
+
+
+def _image_features(real: Any, synthetic: np.ndarray) -> Features:
+    from synthaug.codecs.image import ImageCodec  # it needs torch, which tables do without
+
+    raise_problems(schema_of(synthetic).differences(schema_of(real)))
+    try:
+        return ImageCodec().fit(real).features
+    except DataError as error:
+        raise DataError(f"{error} A fitted codec's `features=codec.features` serves here as well.") from error
 
 
 def _checked(x: Any, what: str) -> np.ndarray:

@@ -129,7 +129,16 @@ def write(folder: Path, tables: Iterable[pa.Table], manifest: Manifest) -> None:
 def _write_shard(folder: Path, number: int, table: pa.Table) -> Shard:
     """Write one shard, under the name that its content gives it."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, row_group_size=_ROW_GROUP, compression="zstd", write_page_checksum=True)
+    named = [field.name for field in table.schema if not pa.types.is_fixed_size_binary(field.type)]  # all but images
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=_ROW_GROUP,
+        compression="zstd",
+        write_page_checksum=True,
+        use_dictionary=named,
+        write_statistics=named,
+    )
     content = memoryview(sink.getvalue())
     digest = hashlib.sha256(content).hexdigest()
     name = f"part-{number:06d}-{digest[:12]}.parquet"

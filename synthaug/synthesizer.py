@@ -19,7 +19,9 @@ from sklearn.base import BaseEstimator, clone
 
 from synthaug import __version__
 from synthaug.amounts import MOST
+from synthaug.arrays import check_images, is_array
 from synthaug.codecs.base import Codec
+from synthaug.codecs.image import ImageCodec
 from synthaug.codecs.tabular import TableCodec
 from synthaug.errors import (
     DataTypeError,
@@ -35,8 +37,10 @@ from synthaug.generators.base import GeneratorModule
 from synthaug.generators.gan import ConditionalGAN
 from synthaug.generators.training import Training
 from synthaug.generators.vae import ConditionalVAE
+from synthaug.images import ImageRecords, read_images
 from synthaug.labels import Labels, check_labels, warn_of_many
 from synthaug.pool import Pool, Source
+from synthaug.records import join
 from synthaug.rng import RandomState, as_seed, derive, isolated, torch_rng
 from synthaug.shards import MANIFEST
 
@@ -44,10 +48,11 @@ __all__ = ["Synthesizer"]
 
 FORMAT = 1
 CHUNK = 8_192  # records drawn at once
+CHUNK_BYTES = 64 * 2**20  # of encoded images drawn at once
 MAX_BYTES = 16 * 2**30  # of weights
 _MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, SafetensorError)
 GENERATORS: dict[str, type[GeneratorModule]] = {"ConditionalVAE": ConditionalVAE, "ConditionalGAN": ConditionalGAN}
-CODECS: dict[str, type[Codec]] = {"TableCodec": TableCodec}
+CODECS: dict[str, type[Codec]] = {"TableCodec": TableCodec, "ImageCodec": ImageCodec}
 
 
 class Synthesizer(BaseEstimator):
@@ -101,11 +106,12 @@ class Synthesizer(BaseEstimator):
         self.trainer_kwargs = trainer_kwargs
         self.random_state = random_state
 
-    def fit(self, records: Any, labels: Any, *, checkpoint: str | Path | None = None) -> Self:
+    def fit(self, records: Any, labels: Any = None, *, checkpoint: str | Path | None = None) -> Self:
         """Learn `records` with their `labels`.
 
         Args:
-            records: The training records, a DataFrame.
+            records: The training records: a DataFrame; or images in an array or Tensor; or, without `labels`, what
+                `read_images` gave or can read with its defaults, such as a map-style Dataset.
             labels: One label a record. A class of one record works: it is drawn around that record, with the spread
                 that the classes share.
             checkpoint: A folder for the state of the fit. A fit that was interrupted goes on from there when it is
@@ -117,6 +123,7 @@ class Synthesizer(BaseEstimator):
         """
         self._check_arguments()
         self.__dict__.pop("generators_", None)  # a fit that fails leaves nothing half new
+        records, labels = _with_labels(records, labels)
         coding = Labels.of(labels, records)
         warn_of_many(check_labels(labels))
         codes = coding.encode(labels)
@@ -209,20 +216,28 @@ class Synthesizer(BaseEstimator):
         """The same records as `sample` in pools of at most `chunk` records: memory does not grow with their number."""
         codes, ends = self._plan(counts)
         seed = self.seed_ if random_state is None else as_seed(random_state)
-        if chunk < CHUNK or chunk % CHUNK:
-            raise ParameterError(f"Expected `chunk` to be a multiple of {CHUNK}, got {chunk}.")
+        at_once = self._at_once
+        if chunk < at_once or chunk % at_once:
+            raise ParameterError(f"Expected `chunk` to be a multiple of {at_once}, got {chunk}.")
         details = {"synthaug": __version__}
         source = Source(self._generator_name(), self.fingerprint_, seed, details, self.digests_)
         n = int(ends[-1]) if len(ends) else 0
         starts = range(0, max(n, 1), chunk)
         places = (np.arange(start, min(start + chunk, n)) for start in starts)
         parts = (codes[np.searchsorted(ends, place, side="right")] for place in places)
-        return (self._draw(y, start // CHUNK, seed, source) for start, y in zip(starts, parts, strict=True))
+        return (self._draw(y, start // at_once, seed, source) for start, y in zip(starts, parts, strict=True))
+
+    @property
+    def _at_once(self) -> int:
+        """Records drawn at once: a power of two, so that it divides any sensible `chunk`."""
+        spec = self.codec_.spec
+        return CHUNK if spec.fields else min(CHUNK, 1 << (max(1, CHUNK_BYTES // (4 * spec.width)).bit_length() - 1))
 
     def _draw(self, y: np.ndarray, first: int, seed: int, source: Source) -> Pool:
-        codes = torch.from_numpy(y)
-        parts = [self._encoded(part, torch_rng(seed, "sample", first + i)) for i, part in enumerate(codes.split(CHUNK))]
-        records = self.codec_.decode(torch.cat(parts))
+        parts = torch.from_numpy(y).split(self._at_once)
+        encoded = (self._encoded(part, torch_rng(seed, "sample", first + i)) for i, part in enumerate(parts))
+        whole = [torch.cat(list(encoded))] if self.codec_.spec.fields else encoded  # images are large: one by one
+        records = join([self.codec_.decode(x) for x in whole])
         return Pool(records, self.labels_.decode(y), np.zeros(len(y), np.int32), (source,))
 
     def _encoded(self, y: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
@@ -399,12 +414,29 @@ def _train(
     return module, None
 
 
+def _with_labels(records: Any, labels: Any) -> tuple[Any, Any]:
+    """Records and labels apart, images as an array."""
+    if labels is None and not isinstance(records, ImageRecords):
+        if isinstance(records, pd.DataFrame) or is_array(records):
+            raise DataTypeError("Expected one label a record, got none: pass them as the second argument of `fit`.")
+        records = read_images(records)
+    if isinstance(records, ImageRecords):
+        if labels is not None:
+            raise DataTypeError("Expected no labels beside ImageRecords, which have their own: leave them out.")
+        return records.records, records.labels
+    images = is_array(records) and (records.ndim > 2 or records.dtype == object)
+    return (check_images(records) if images else records), labels
+
+
 def _codec_for(records: Any) -> Codec:
     if isinstance(records, pd.DataFrame):
         return TableCodec()
+    if isinstance(records, np.ndarray) and records.ndim > 2:
+        return ImageCodec()
     raise DataTypeError(
-        f"Expected the records to be a pandas DataFrame, got {type(records).__name__}: "
-        "wrap an array with `pandas.DataFrame(array)`, or pass a codec of your own."
+        f"Expected the records to be a pandas DataFrame, or images in an array, got {type(records).__name__}: wrap a "
+        "table with `pandas.DataFrame(array)`, make an array of images with `read_images((images, labels))`, or pass a "
+        "codec of your own."
     )
 
 

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import nn
+
+from synthaug.generators.base import GeneratorModule
+from synthaug.pool import Pool, Source
 
 N = 60
 Case = Callable[[], tuple[pd.DataFrame, pd.Series]]
 TABLES: dict[str, Case] = {}
+IMAGES: dict[str, ImageCase] = {}
+
+
+@dataclass(frozen=True)
+class ImageCase:
+    """Images, and what an `ImageCodec` must be told of them."""
+
+    make: Callable[[], np.ndarray]
+    layout: str | None = None
+    value_range: tuple[float, float] | None = None
+
+    def __call__(self) -> tuple[np.ndarray, pd.Series]:
+        images = self.make()
+        return images, labels(len(images))
 
 
 def labels(n: int = N) -> pd.Series:
@@ -326,3 +346,123 @@ def categorical_column_names():
 @table
 def odd_indexes():
     return pd.DataFrame({True: range(6), False: list("abcabc")}, index=[1, 1, 2, 2, 3, 3])
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+def images(**told: Any) -> Callable[[Callable[[], np.ndarray]], Callable[[], np.ndarray]]:
+    """Add a case: `make` gives the images, `told` goes to the codec."""
+
+    def add(make: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
+        IMAGES[make.__name__] = ImageCase(make, **told)
+        return make
+
+    return add
+
+
+def bars(h: int, w: int, n: int = N) -> np.ndarray:
+    """`(n, h, w)` float64 in [0, 1]: a bar that lies where the label is no and stands where it is yes, and noise."""
+    rng = _rng()
+    grid = np.where(rng.random((n, h, w)) < 0.1, 0.4, 0.0)
+    for image, yes, place in zip(grid, labels(n) == "yes", rng.integers(1, min(h, w) - 1, n), strict=True):
+        image[(slice(None), place) if yes else place] = 1
+    return grid
+
+
+def _coloured(h: int, w: int, c: int) -> np.ndarray:
+    """`(n, h, w, c)`: each channel a paler one."""
+    return bars(h, w)[..., None] * np.linspace(1, 0.3, c)
+
+
+@images()
+def grey():
+    return (255 * bars(8, 8)).astype("uint8")
+
+
+@images()
+def grey_wide_floats():
+    return bars(8, 13).astype("float32")
+
+
+@images()
+def colour():
+    return np.asfortranarray((255 * _coloured(12, 9, 3)).astype("uint8"))
+
+
+@images()
+def one_channel_first_doubles():
+    return bars(10, 8)[:, None]
+
+
+@images(value_range=(-1, 1))
+def colour_first_signed():
+    return (2 * _coloured(9, 11, 3).transpose(0, 3, 1, 2) - 1).astype("float32")
+
+
+@images(layout="channels_first", value_range=(-20.5, 3000))
+def thirteen_bands():
+    return 1500 * _coloured(8, 10, 13).transpose(0, 3, 1, 2) - 20
+
+
+@images(layout="channels_last", value_range=(0, 16))
+def eight_bands_of_few_levels():
+    return np.round(16 * _coloured(8, 8, 8)).astype("uint8")
+
+
+@images()
+def two_channels_tall():
+    return _coloured(40, 8, 2)[:7]
+
+
+@images()
+def one_constant_image():
+    return np.full((1, 8, 8, 4), 7, "uint8")
+
+
+class PixelMeans(GeneratorModule):
+    """The smallest generator of grids: the mean image of each class, and noise around it."""
+
+    def __init__(self, spec, n_classes):
+        super().__init__(spec, n_classes)
+        self.save_hyperparameters()
+        self.mean = nn.Parameter(torch.zeros(n_classes, *self.spec.shape))
+
+    def steps_for(self, n_records):
+        return 50
+
+    def training_step(self, batch, index):
+        x, y = batch
+        loss = (self.mean[y] - x).square().sum(dim=(1, 2, 3)).mean()
+        self.track(loss=loss)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    @torch.no_grad()
+    def sample(self, y, *, rng):
+        return self.mean[y] + 0.5 * torch.randn((len(y), *self.spec.shape), generator=rng)
+
+
+# --- data sets and their pools ----------------------------------------------------------------------------------------
+
+
+def _mixable(make_item: Callable[[np.ndarray, int], Any], records: np.ndarray) -> tuple[list[Any], Pool]:
+    """Nine items, and a pool of five records."""
+    y = np.arange(len(records)) % 2
+    pool = Pool.of(records[9:14], y[9:14], Source("by hand", "", 0))
+    return [make_item(record, int(label)) for record, label in zip(records[:9], y[:9], strict=True)], pool
+
+
+def _pixels(*shape: int) -> np.ndarray:
+    return _rng().integers(0, 256, (14, *shape), dtype=np.uint8)
+
+
+DATASETS: dict[str, Callable[[], tuple[list[Any], Pool]]] = {
+    "arrays": lambda: _mixable(lambda record, label: (record, label), _pixels(8, 9)),
+    "tensors in dicts": lambda: _mixable(
+        lambda record, label: {"image": torch.from_numpy(record), "label": torch.tensor(label)},
+        _pixels(3, 8, 9).astype(np.float32) / 255,
+    ),
+}

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, RandomSampler
 
+from synthaug.codecs.image import ImageCodec
 from synthaug.codecs.tabular import TableCodec
 from synthaug.errors import DataError
 from synthaug.generators.vae import ConditionalVAE
+from synthaug.mix.loader import mix_loader
 from synthaug.pool import Pool
 
 # --- codecs -----------------------------------------------------------------------------------------------------------
@@ -117,6 +120,13 @@ class IgnoresNewColumns(TableCodec):
         return super().encode(records[[name for name in records if name in known]])
 
 
+class MendsNaN(ImageCodec):
+    says = "a pixel of nan does not raise DataError"
+
+    def encode(self, records):
+        return super().encode(np.nan_to_num(records))
+
+
 CODECS = {
     "check_codec_round_trip": ShiftsANumber,
     "check_codec_encoding": DoublesOneHot,
@@ -131,6 +141,7 @@ CODECS = {
     "check_codec_arrow": WritesText,
     "check_codec_features": DoublePrecision,
     "check_codec_names_columns": IgnoresNewColumns,
+    "check_codec_names_images": MendsNaN,
 }
 
 
@@ -284,4 +295,51 @@ GENERATORS = {
     "check_generator_learns": DoesNotLearn,
     "check_generator_small_classes": DividesByTheClass,
     "check_generator_state": ForgetsItsScale,
+}
+
+
+# --- mixing -----------------------------------------------------------------------------------------------------------
+
+
+def drawn_on_the_way(loader, pool, **settings):
+    torch.rand(1)
+    return mix_loader(loader, pool, **settings)
+
+
+def in_place_of_real(loader, pool, **settings):
+    smaller = DataLoader(loader.dataset, batch_size=loader.batch_size - 1, sampler=loader.sampler)
+    return mix_loader(smaller, pool, **settings)
+
+
+def with_replacement(loader, pool, **settings):
+    sampler = RandomSampler(loader.dataset, replacement=True)
+    return mix_loader(DataLoader(loader.dataset, batch_size=loader.batch_size, sampler=sampler), pool, **settings)
+
+
+def favouring_the_first(loader, pool, **settings):
+    weights = [len(pool), *[1] * (len(pool) - 1)]
+    return mix_loader(loader, pool, weights=weights, **settings)
+
+
+def deaf_to_the_seed(loader, pool, *, seed, **settings):
+    return mix_loader(loader, pool, seed=0, **settings)
+
+
+def asked_once(loader, pool, *, ratio, **settings):
+    return mix_loader(loader, pool, ratio=ratio(0) if callable(ratio) else ratio, **settings)
+
+
+def everything_for_everyone(loader, pool, **settings):
+    return mix_loader(DataLoader(loader.dataset, batch_size=loader.batch_size), pool, **settings)
+
+
+MIXES = {
+    "check_dataset_plain": (drawn_on_the_way, "the batches are not those of the plain loader"),
+    "check_dataset_ratio": (in_place_of_real, "batch 0 has 3 real items, not 4"),
+    "check_dataset_real_once": (with_replacement, "does not have each real item once"),
+    "check_dataset_pool_once": (favouring_the_first, "taken twice before another is taken once"),
+    "check_dataset_deterministic": (deaf_to_the_seed, "another seed gives the same batches"),
+    "check_dataset_schedule": (asked_once, r"gave \[0, 0, 0\] synthetic items"),
+    "check_dataset_ranks": (everything_for_everyone, "two processes share real items"),
+    "check_dataset_global_state": (drawn_on_the_way, "global randomness was moved"),
 }

@@ -5,7 +5,17 @@ its own, listed in a tuple, so that a test can run them one by one.
 """
 
 from synthaug.testing.codecs import CODEC_CHECKS, check_codec
+from synthaug.testing.datasets import DATASET_CHECKS, check_dataset
 from synthaug.testing.generators import GENERATOR_CHECKS, check_generator
 from synthaug.testing.pools import POOL_CHECKS, check_pool
 
-__all__ = ["CODEC_CHECKS", "GENERATOR_CHECKS", "POOL_CHECKS", "check_codec", "check_generator", "check_pool"]
+__all__ = [
+    "CODEC_CHECKS",
+    "DATASET_CHECKS",
+    "GENERATOR_CHECKS",
+    "POOL_CHECKS",
+    "check_codec",
+    "check_dataset",
+    "check_generator",
+    "check_pool",
+]

@@ -34,7 +34,7 @@ def fresh(records: Any) -> Any:
 
 
 def assert_equal(found: Any, expected: Any, what: str) -> None:
-    """Exactly equal, types included."""
+    """Exactly equal, types included; NaN equals NaN."""
     if isinstance(expected, pd.DataFrame):
         try:
             pd.testing.assert_frame_equal(found, expected)
@@ -43,4 +43,4 @@ def assert_equal(found: Any, expected: Any, what: str) -> None:
     else:
         same = type(found) is type(expected) and found.dtype == expected.dtype and found.shape == expected.shape
         assert same, what
-        assert bool((found == expected).all()), what
+        assert np.array_equal(found, expected, equal_nan=expected.dtype.kind == "f"), what

@@ -181,6 +181,23 @@ def check_codec_names_columns(codec: Codec, records: Any) -> None:
     assert repr(last) in message, f"the message does not name column {last!r}: {message}"
 
 
+def check_codec_names_images(codec: Codec, records: Any) -> None:
+    """For images: another shape or dtype is refused, and so is a pixel that is not finite, naming its image."""
+    if isinstance(records, pd.DataFrame):
+        return
+    codec = _fitted(codec, records)
+    other = "float32" if records.dtype == np.float64 else "float64"
+    assert_raises(DataError, lambda: codec.encode(records.astype(other)), f"images of dtype {other}")
+    assert_raises(DataError, lambda: codec.encode(np.repeat(records, 2, axis=2)), "images of another shape")
+    if records.dtype.kind != "f":
+        return
+    for value in (np.nan, np.inf, 1e30):
+        bad = records.copy()
+        bad[-1, ..., -1] = value
+        message = assert_raises(DataError, lambda: codec.encode(bad), f"a pixel of {value}")  # noqa: B023
+        assert f"image {len(records) - 1}" in message, f"the message does not name the image: {message}"
+
+
 CODEC_CHECKS: tuple[Callable[[Codec, Any], None], ...] = (
     check_codec_round_trip,
     check_codec_encoding,
@@ -195,6 +212,7 @@ CODEC_CHECKS: tuple[Callable[[Codec, Any], None], ...] = (
     check_codec_arrow,
     check_codec_features,
     check_codec_names_columns,
+    check_codec_names_images,
 )
 
 

@@ -1,0 +1,150 @@
+"""Where images come from: pairs of arrays or lists, folders of files, tables of paths, and data sets of others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from PIL import Image
+
+from synthaug.arrays import as_array, is_array
+from synthaug.errors import DataError, DataTypeError, raise_problems
+
+__all__ = ["Files", "Pairs", "check_map_style"]
+
+_SUFFIXES = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"])
+
+
+def check_map_style(source: Any) -> None:
+    """Raise a `DataTypeError` for what has no length, or no items by position.
+
+    >>> check_map_style(iter([]))
+    Traceback (most recent call last):
+    ...
+    synthaug.errors.DataTypeError: Expected a map-style data set, got list_iterator, which has no length or can only be iterated: its items cannot be asked for by position, so neither could an error name them nor a resumed fit find them again. Take as many as fit into memory, `list(itertools.islice(dataset, n))`.
+    """  # noqa: E501
+    what, kinds = type(source).__name__, {kind.__name__ for kind in type(source).__mro__}
+    if is_array(source):
+        raise DataTypeError("Expected images with labels, got an array alone: pass `(images, labels)`.")
+    if isinstance(source, Mapping):
+        raise DataTypeError(
+            f"Expected a data set, got a {what} with the keys {list(source)[:5]}: pass one of its values, or "
+            "`(images, labels)`."
+        )
+    if "DataLoader" in kinds:
+        raise DataTypeError("Expected a data set, got a DataLoader, whose batches may be shuffled: pass its `dataset`.")
+    if "IterableDataset" not in kinds and hasattr(source, "__getitem__") and hasattr(source, "__len__"):
+        return
+    if not hasattr(source, "__iter__") and not hasattr(source, "__getitem__"):
+        raise DataTypeError(
+            f"Expected a map-style data set, a tuple (images, labels), a folder or a DataFrame of paths, got {what}."
+        )
+    raise DataTypeError(
+        f"Expected a map-style data set, got {what}, which has no length or can only be iterated: its items cannot be "
+        "asked for by position, so neither could an error name them nor a resumed fit find them again. Take as many as "
+        "fit into memory, `list(itertools.islice(dataset, n))`."
+    )
+
+
+class Pairs:
+    """Images and labels side by side, as items `(image, label)`.
+
+    >>> Pairs.of((["a cat", "a dog"], [0, 1]))[1]
+    ('a dog', 1)
+    """
+
+    def __init__(self, images: Any, labels: Any, name: Any = None) -> None:
+        self.images, self.labels, self.name = images, labels, name
+
+    @classmethod
+    def of(cls, pair: tuple[Any, ...]) -> Pairs:
+        """Of a tuple `(images, labels)`; a `DataError` for any other, or for lengths that disagree."""
+        if len(pair) != 2:
+            raise DataTypeError(
+                f"Expected a tuple (images, labels), got {len(pair)} entries: a data set of items goes in as a list."
+            )
+        images, labels = (as_array(part) if is_array(part) else part for part in pair)
+        for name, part in (("images", images), ("labels", labels)):
+            if not hasattr(part, "__len__") or isinstance(part, str | Mapping):
+                raise DataTypeError(f"Expected an array or a list of {name}, got {type(part).__name__}.")
+        called = labels.name if isinstance(labels, pd.Series) else None
+        labels = labels.to_numpy() if isinstance(labels, pd.Series | pd.Index | pd.DataFrame) else labels
+        if len(images) != len(labels):
+            raise DataError(f"Expected one label an image, got {len(images)} images and {len(labels)} labels.")
+        return cls(images, labels, called)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, i: int) -> tuple[Any, Any]:
+        return self.images[i], self.labels[i]
+
+
+class Files:
+    """Image files and their labels, as items `(PIL image, label)`.
+
+    >>> Files.of_frame(pd.DataFrame({"file": ["a.png"], "kind": ["cat"]}), "file", "kind").labels
+    ['cat']
+    """
+
+    def __init__(self, paths: list[Any], labels: list[Any]) -> None:
+        self.paths, self.labels = paths, labels
+
+    @classmethod
+    def of_frame(cls, frame: pd.DataFrame, image: Any, label: Any) -> Files:
+        """Of a table with a column `image` of paths and one `label` of labels; a `DataError` if there is none."""
+        raise_problems(
+            f"Expected a column {key!r} of {what}, the table has {list(frame.columns)}: name it, `{name}=...`."
+            for key, name, what in ((image, "image", "paths"), (label, "label", "labels"))
+            if list(frame.columns).count(key) != 1
+        )
+        return cls(frame[image].tolist(), frame[label].tolist())
+
+    @classmethod
+    def of_tree(cls, folder: Path) -> Files:
+        """Of a folder with one sub-folder a class, in the order of names; a `DataError` for one of another form."""
+        if not folder.is_dir():
+            raise DataError(f"Expected a folder with one sub-folder a class, there is none at {folder}.")
+        classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        files = {path.name: _image_files(path) for path in classes}
+        stray = [path.name for path in sorted(folder.iterdir()) if path.is_file() and _is_image(path)]
+        problems = [f"Folder {folder / name} holds no images: fill or remove it." for name in files if not files[name]]
+        if stray:
+            problems.append(f"Image {folder / stray[0]} lies in no folder of a class: move it into one, or away.")
+        if not files:
+            problems.append(f"Folder {folder} holds no folders: put the images of each class into a folder of its own.")
+        raise_problems(problems)
+        labelled = [(path, name) for name, paths in files.items() for path in paths]
+        return cls([path for path, _ in labelled], [name for _, name in labelled])
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> tuple[Any, Any]:
+        path = self.paths[i]
+        if not isinstance(path, str | os.PathLike):
+            raise DataTypeError(f"Expected a path, got {path!r}.")
+        try:
+            with Image.open(path) as file:
+                file.load()
+                return _plain_colours(file), self.labels[i]
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise DataError(f"{path} cannot be read as an image ({error}): replace it, or leave it out.") from error
+
+
+def _plain_colours(image: Image.Image) -> Image.Image:
+    """The image without a palette, in at least 8 bits."""
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
+    return image.convert("L") if image.mode == "1" else image.copy()
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+
+
+def _image_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if _is_image(path) and path.is_file())

@@ -1,0 +1,297 @@
+"""How one item of a user's data set looks: read image and label out of it, and write an item that looks the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from synthaug.arrays import DTYPES, as_array, find_layout, from_grid, is_array, to_grid
+from synthaug.errors import DataError, DataTypeError
+
+__all__ = ["ImageForm", "ItemForm", "LabelForm"]
+
+_BILEVEL, _PALETTES = "1", ("P", "PA")
+Convert = Callable[[Any], Any]
+_NONE = "The item is None: leave it out of the data set."
+_TO_ITEM = "pass `to_item`, a function of an image and a label that makes an item"
+
+
+def _as_it_is(image: Any) -> Any:
+    return image
+
+
+@dataclass(frozen=True)
+class ImageForm:
+    """How an image comes: as a PIL image, an array or a Tensor.
+
+    Args:
+        kind: `"PIL"`, `"array"` or `"tensor"`.
+        shape: Of the array that it is: `(H, W)`, `(H, W, C)` or `(C, H, W)`.
+        dtype: Of that array.
+        mode: Of a PIL image, such as `"L"` or `"RGB"`.
+
+    >>> form = ImageForm.of(Image.new("RGB", (9, 8)))
+    >>> form.mode, form.shape, form.write(np.zeros((8, 9, 3), "uint8")).size
+    ('RGB', (8, 9, 3), (9, 8))
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    dtype: str
+    mode: str | None = None
+
+    @classmethod
+    def of(cls, image: Any) -> ImageForm:
+        """The form of an image; a `DataError` for what is none, with the remedy."""
+        kind = "PIL" if isinstance(image, Image.Image) else "array" if isinstance(image, np.ndarray) else "tensor"
+        array = _pixels(image)
+        if array.ndim not in (2, 3):
+            raise DataError(f"Expected an image of 2 or 3 axes, got shape {array.shape}: return one image an item.")
+        if array.dtype.name not in DTYPES or not array.dtype.isnative:
+            raise DataTypeError(
+                f"Expected an image of dtype uint8, float32 or float64, got {array.dtype}: convert it in the data set."
+            )
+        return cls(kind, array.shape, array.dtype.name, getattr(image, "mode", None) if kind == "PIL" else None)
+
+    def read(self, image: Any) -> np.ndarray:
+        """The pixels of an image of this kind and mode, of any shape and dtype."""
+        if self.mode is not None and getattr(image, "mode", self.mode) != self.mode:
+            raise DataError(
+                f'The image has mode {image.mode!r}, where {self.mode!r} came first: convert all, `mode="RGB"`.'
+            )
+        return _pixels(image)
+
+    def write(self, record: np.ndarray) -> Any:
+        """An image of this form with the pixels of `record`, whose axes may be in another order."""
+        if record.dtype.name != self.dtype:
+            raise DataError(
+                f"Expected synthetic images of dtype {self.dtype}, as in the data set, got {record.dtype}: fit the "
+                f"generator on what `read_images` makes of this data set, or {_TO_ITEM}."
+            )
+        array = np.array(_relaid(record, self.shape), order="C")
+        if self.kind == "array":
+            return array
+        if self.kind == "tensor":
+            import torch  # whoever has Tensors in the data set has it
+
+            return torch.from_numpy(array)
+        if self.mode == _BILEVEL:
+            return Image.fromarray(array >= 128)
+        return Image.frombytes(str(self.mode), (self.shape[1], self.shape[0]), array.tobytes())
+
+
+def _pixels(image: Any) -> np.ndarray:
+    if isinstance(image, Image.Image):
+        if image.mode in _PALETTES:
+            raise DataTypeError(
+                f'The image has mode {image.mode!r}, whose pixels are numbers of colours: convert all, `mode="RGB"`.'
+            )
+        array = np.asarray(image)
+        return array.astype(np.uint8) * np.uint8(255) if image.mode == _BILEVEL else array
+    if is_array(image):
+        return as_array(image)
+    if image is None:
+        raise DataError("The image is None: leave the item out of the data set.")
+    raise DataTypeError(f"Expected a PIL image, an array or a Tensor for the image, got {type(image).__name__}.")
+
+
+def _relaid(record: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """`record` with its axes in the order of an image of `shape`."""
+    if record.shape == shape:
+        return record
+    layout = find_layout(shape)
+    grid = to_grid(record[None], find_layout(record.shape))
+    if grid.shape != to_grid(np.empty((1, *shape), np.bool_), layout).shape:
+        raise DataError(
+            f"Expected synthetic images of shape {shape}, as in the data set, got {record.shape}: fit the generator on "
+            f"what `read_images` makes of this data set, or {_TO_ITEM}."
+        )
+    return from_grid(grid, layout)[0]
+
+
+@dataclass(frozen=True)
+class LabelForm:
+    """How a label comes: as a plain bool, int or string, a numpy scalar, or an array or Tensor without axes.
+
+    Args:
+        type: `"bool"`, `"int"` or `"str"`: what it is as a plain value.
+        kind: `"plain"`, `"scalar"`, `"array"` or `"tensor"`.
+        dtype: Of what is not plain.
+
+    >>> form = LabelForm.of(np.int32(3))
+    >>> form.read(np.int32(4)), type(form.write(4)).__name__
+    (4, 'int32')
+    """
+
+    type: str
+    kind: str = "plain"
+    dtype: str = ""
+
+    @classmethod
+    def of(cls, label: Any) -> LabelForm:
+        """The form of a label; a `DataError` for what is none, with the remedy."""
+        name = type(_plain(label)).__name__
+        if is_array(label):
+            return cls(name, "array" if isinstance(label, np.ndarray) else "tensor", str(label.dtype).split(".")[-1])
+        scalar = isinstance(label, np.generic) and name != "str"
+        return cls(name, "scalar", label.dtype.name) if scalar else cls(name)
+
+    def read(self, label: Any) -> bool | int | str:
+        """The plain label; a `DataError` for one of another type than the first."""
+        value = _plain(label)
+        if type(value).__name__ != self.type:
+            raise DataError(f"The label is {value!r}, where a label of type {self.type} came first: use one type.")
+        return value
+
+    def write(self, label: Any) -> Any:
+        """A label of this form."""
+        value = {"bool": bool, "int": int, "str": str}[self.type](label)
+        if self.kind == "plain":
+            return value
+        if self.kind == "tensor":
+            import torch  # whoever has Tensors in the data set has it
+
+            return torch.tensor(value, dtype=getattr(torch, self.dtype))
+        return np.array(value, self.dtype) if self.kind == "array" else np.dtype(self.dtype).type(value)
+
+
+def _plain(label: Any) -> bool | int | str:
+    """A label as a bool, int or string."""
+    if is_array(label) and label.ndim == 0:
+        label = label.item()
+    elif is_array(label) or isinstance(label, list | tuple):
+        shape = tuple(label.shape) if is_array(label) else (len(label),)
+        remedy = "`label.item()`" if shape == (1,) else "`int(label.argmax())` if it is one-hot"
+        raise DataTypeError(f"Expected one class for the label, got shape {shape}: return {remedy}.")
+    label = label.item() if isinstance(label, np.generic) else label
+    for kind in (bool, int, str):
+        if isinstance(label, kind):
+            return kind(label)
+    if label is None:
+        raise DataError("The label is None: leave the item out, or give such items a class of their own.")
+    if isinstance(label, float):
+        raise DataTypeError(f"The label is {label!r}: return `int(label)` if it names a class, or else bin the values.")
+    raise DataTypeError(f"Expected a bool, an int or a string for the label, got {type(label).__name__} {label!r}.")
+
+
+@dataclass(frozen=True)
+class ItemForm:
+    """How an item looks: a tuple, list, named tuple, dict or object with an image and a label.
+
+    Args:
+        container: The class of items.
+        keys: Everything that an item holds: places, keys or attributes, as far as it is known.
+        image: Which of them is the image.
+        label: Which of them is the label.
+        picture: How images come.
+        target: How labels come.
+
+    >>> form = ItemForm.of((Image.new("L", (8, 8)), 7))
+    >>> array, label = form.read((Image.new("L", (8, 8), 255), 3))
+    >>> array.shape, label
+    ((8, 8), 3)
+    >>> form.write(array, 3)[1], form.write(array, 3)[0].getextrema()
+    (3, (255, 255))
+    """
+
+    container: Any
+    keys: tuple[Any, ...]
+    image: Any
+    label: Any
+    picture: ImageForm
+    target: LabelForm
+
+    @classmethod
+    def of(cls, item: Any, *, image: Any = None, label: Any = None, convert: Convert = _as_it_is) -> ItemForm:
+        """The form of an item.
+
+        Args:
+            item: One item of the data set.
+            image: Place, key or attribute of the image; by default 0 in a tuple or list, else "image".
+            label: Likewise of the label; by default 1, else "label".
+            convert: Applied to the image first.
+
+        Raises:
+            DataError: no image or no label there, or of a type that is none.
+        """
+        keys = _keys(item)
+        image, label = _key(item, keys, image, "image", 0), _key(item, keys, label, "label", 1)
+        if image == label:
+            raise DataError(f"Expected two places for image and label, got {image!r} for both.")
+        picture, target = ImageForm.of(convert(_entry(item, image))), LabelForm.of(_entry(item, label))
+        return cls(type(item), keys, image, label, picture, target)
+
+    def read(self, item: Any, *, convert: Convert = _as_it_is) -> tuple[np.ndarray, bool | int | str]:
+        """The pixels and the plain label of an item; a `DataError` if it looks otherwise (its size is not compared)."""
+        if item is None:
+            raise DataError(_NONE)
+        try:
+            image, label = _entry(item, self.image), _entry(item, self.label)
+        except (LookupError, AttributeError, TypeError) as error:
+            raise DataError(
+                f"Expected a {self.container.__name__} with {self.image!r} and {self.label!r}, as came first, got a "
+                f"{type(item).__name__}: return items of one kind."
+            ) from error
+        return self.picture.read(convert(image)), self.target.read(label)
+
+    def write(self, record: np.ndarray, label: Any) -> Any:
+        """An item of this form with a synthetic image and its label.
+
+        Raises:
+            DataError: items hold more than an image and a label; `record` is of another dtype or shape.
+        """
+        if not self.keys:
+            raise DataError(f"How to make a {self.container.__name__} is not known: {_TO_ITEM}.")
+        others = [key for key in self.keys if key not in (self.image, self.label)]
+        if others:
+            raise DataError(
+                f"Items also hold {', '.join(map(repr, others))}, and what a synthetic one has there is not known: "
+                f"{_TO_ITEM}."
+            )
+        values = {self.image: self.picture.write(record), self.label: self.target.write(label)}
+        ordered = {key: values[key] for key in self.keys}
+        if issubclass(self.container, Mapping):
+            return self.container(ordered)
+        if not issubclass(self.container, tuple | list):
+            return self.container(**ordered)
+        if hasattr(self.container, "_fields"):
+            return self.container(*ordered.values())
+        return self.container(ordered.values())
+
+
+def _keys(item: Any) -> tuple[Any, ...]:
+    """Places, keys or attributes of an item; none for an object that does not tell."""
+    if isinstance(item, Mapping):
+        return tuple(item)
+    if isinstance(item, tuple | list):
+        return tuple(range(len(item)))
+    if item is None:
+        raise DataError(_NONE)
+    if is_array(item) or isinstance(item, Image.Image):
+        raise DataError("The item is an image without a label: return `(image, label)`, or pass `(images, labels)`.")
+    return tuple(field.name for field in fields(item)) if is_dataclass(item) else ()
+
+
+def _key(item: Any, keys: tuple[Any, ...], given: Any, name: str, place: int) -> Any:
+    """Where the image or the label of an item is."""
+    names = getattr(item, "_fields", ())
+    key = given if given is not None else place if isinstance(item, tuple | list) and name not in names else name
+    if key in names:
+        return names.index(key)
+    if isinstance(item, tuple | list) and isinstance(key, int) and -len(keys) <= key < 0:
+        return key % len(keys)
+    there = key in keys if isinstance(item, Mapping | tuple | list) else hasattr(item, str(key))
+    if not there:
+        raise DataError(
+            f"The item is a {type(item).__name__} without {key!r}: say where its {name} is, `{name}=...`"
+            f"{f', one of {list(names or keys)}' if keys else ''}."
+        )
+    return key
+
+
+def _entry(item: Any, key: Any) -> Any:
+    return item[key] if isinstance(item, Mapping | tuple | list) else getattr(item, key)

@@ -1,0 +1,326 @@
+"""Reading images from whatever a user has, and writing items that look like theirs."""
+
+import pickle
+import random
+from collections import OrderedDict, namedtuple
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from synthaug.errors import DataError, DataTypeError, ParameterError
+from synthaug.images import ItemForm, read_images
+from synthaug.items import ImageForm, LabelForm
+
+MODES = ["1", "L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB", "F"]
+PIXELS = np.random.default_rng(0).integers(0, 256, (5, 8, 9, 3), "uint8")
+LABELS = ["b", "a", "b", "a", "a"]
+Sample = namedtuple("Sample", "label image")
+
+
+@dataclass
+class Record:
+    image: Any
+    label: Any
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for i, label in enumerate(LABELS):
+        (tmp_path / label / "deeper").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(PIXELS[i]).save(tmp_path / label / ("deeper" if i == 0 else "") / f"{i}.png")
+    (tmp_path / "a" / "notes.txt").touch()
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / "README").touch()
+    return tmp_path
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+SOURCES = {
+    "arrays": (PIXELS, LABELS),
+    "lists": (list(PIXELS), np.array(LABELS)),
+    "tensor": (torch.from_numpy(PIXELS), pd.Series(LABELS, index=range(5, 10))),
+    "tuples": list(zip(PIXELS, LABELS, strict=True)),
+    "lists of two": [[x, y] for x, y in zip(PIXELS, LABELS, strict=True)],
+    "PIL": [(Image.fromarray(x), y) for x, y in zip(PIXELS, LABELS, strict=True)],
+    "dicts": [{"image": x, "label": y, "id": 3} for x, y in zip(PIXELS, LABELS, strict=True)],
+    "named tuples": [Sample(y, x) for x, y in zip(PIXELS, LABELS, strict=True)],
+    "objects": [SimpleNamespace(image=x, label=y) for x, y in zip(PIXELS, LABELS, strict=True)],
+    "data classes": [Record(x, y) for x, y in zip(PIXELS, LABELS, strict=True)],
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_source_gives_the_same(name):
+    found = read_images(SOURCES[name])
+    np.testing.assert_array_equal(found.records, PIXELS)
+    assert found.records.dtype == np.uint8
+    assert found.labels.tolist() == LABELS
+    assert found.labels.index.equals(pd.RangeIndex(5))
+    assert repr(found) == "<ImageRecords of 5 images of 8 x 9 x 3, uint8>"
+    assert read_images(found) is found
+
+
+def test_a_tree_is_read_class_by_class_in_the_order_of_names(tree):
+    for source in (tree, str(tree)):
+        found = read_images(source)
+        np.testing.assert_array_equal(found.records, PIXELS[[1, 3, 4, 2, 0]])
+        assert found.labels.tolist() == ["a", "a", "a", "b", "b"]
+
+
+def test_a_table_of_paths(tree):
+    frame = pd.DataFrame({"file": [str(tree / "a" / "1.png"), tree / "b" / "2.png"], "kind": [7, 8]}, index=[4, 4])
+    found = read_images(frame, image="file", label="kind")
+    np.testing.assert_array_equal(found.records, PIXELS[1:3])
+    assert (found.labels.tolist(), found.labels.name) == ([7, 8], "kind")
+    with pytest.raises(DataError) as error:
+        read_images(frame)
+    assert str(error.value) == (
+        "2 problems:\n"
+        "- Expected a column 'image' of paths, the table has ['file', 'kind']: name it, `image=...`.\n"
+        "- Expected a column 'label' of labels, the table has ['file', 'kind']: name it, `label=...`."
+    )
+
+
+def test_bad_files_are_named_with_their_place(tree):
+    (tree / "a" / "1.png").write_bytes(b"no image")
+    frame = pd.DataFrame({"image": [tree / "b" / "2.png", tree / "a" / "1.png", "nowhere.png", None], "label": 1})
+    with pytest.raises(DataError) as error:
+        read_images(frame)
+    lines = str(error.value).splitlines()
+    assert lines[0] == "3 problems:"
+    assert lines[1].startswith(f"- Item 1: {tree / 'a' / '1.png'} cannot be read as an image (cannot identify")
+    assert lines[2].startswith("- Item 2: nowhere.png cannot be read as an image ([Errno 2] No such file")
+    assert lines[3].startswith("- Item 3: Expected a path, got ")
+    with pytest.raises(DataError, match=r"Item 0: .*1\.png cannot be read"):
+        read_images(tree)
+
+
+def test_a_truncated_file_is_refused(tree):
+    path = tree / "a" / "1.png"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(DataError, match=r"Item 0: .*1\.png cannot be read as an image"):
+        read_images(tree)
+
+
+def test_trees_of_another_form_are_refused(tree, tmp_path):
+    (tree / "empty").mkdir()
+    Image.new("L", (9, 8)).save(tree / "stray.png")
+    with pytest.raises(DataError) as error:
+        read_images(tree)
+    assert str(error.value) == (
+        "2 problems:\n"
+        f"- Folder {tree / 'empty'} holds no images: fill or remove it.\n"
+        f"- Image {tree / 'stray.png'} lies in no folder of a class: move it into one, or away."
+    )
+    with pytest.raises(DataError, match=r"empty holds no folders: put the images of each class into"):
+        read_images(tree / "empty")
+    with pytest.raises(DataError, match=r"there is none at .*nowhere\.$"):
+        read_images(tmp_path / "nowhere")
+
+
+def test_files_with_palettes_and_of_two_colours_are_read_as_what_they_show(tmp_path):
+    (tmp_path / "a").mkdir()
+    Image.fromarray(PIXELS[0] // 128 * 255).convert("P").save(tmp_path / "a" / "0.png")
+    assert read_images(tmp_path).records.shape == (1, 8, 9, 3)
+    Image.fromarray(PIXELS[0, :, :, 0] > 128).save(tmp_path / "a" / "0.png")
+    np.testing.assert_array_equal(read_images(tmp_path).records[0], 255 * (PIXELS[0, :, :, 0] > 128))
+
+
+def test_the_mode_converts_files_and_pil_images():
+    mixed = [(Image.fromarray(PIXELS[0]), 0), (Image.fromarray(PIXELS[1, :, :, 0]), 1)]
+    assert read_images(mixed, mode="RGB").records.shape == (2, 8, 9, 3)
+    grey = read_images(mixed, mode="L")
+    np.testing.assert_array_equal(grey.records[1], PIXELS[1, :, :, 0])
+    assert grey.form.picture.mode == "L"
+
+
+def test_the_size_resizes_whatever_comes():
+    even = np.full((6, 7, 3), 80, "uint8")
+    for image in (Image.fromarray(even), even, even[..., 0], even.transpose(2, 0, 1), torch.from_numpy(even)):
+        found = read_images([(image, 0)], size=(10, 12))
+        assert sorted(set(found.records.shape[1:]) - {3}) == [10, 12]
+        assert np.unique(found.records).tolist() == [80]
+        kind = found.form.picture.kind
+        assert kind == ImageForm.of(image).kind
+    ramp = np.linspace(0, 1, 16 * 16).reshape(16, 16)
+    small = read_images([(ramp, 0)], size=(8, 8)).records[0]
+    assert small.dtype == np.float64
+    np.testing.assert_allclose(small[2:-2, 2:-2], ramp.reshape(8, 2, 8, 2).mean((1, 3))[2:-2, 2:-2], atol=1e-6)
+    sizes = [(Image.new("L", (20 + i, 30)), i) for i in range(3)]
+    assert read_images(sizes, size=(8, 9)).records.shape == (3, 8, 9)
+    with pytest.raises(DataError, match=r"Item 0: How to resize an image of shape \(13, 9, 13\) is not known"):
+        read_images([(np.zeros((13, 9, 13), "uint8"), 0)], size=(8, 8))
+
+
+@pytest.mark.parametrize("size", [8, (8,), (8, 0), (8.5, 8), "88", (True, 8)])
+def test_a_size_that_is_none(size):
+    with pytest.raises(ParameterError, match=r"Expected `size` to be \(height, width\) in pixels, got"):
+        read_images((PIXELS, LABELS), size=size)
+
+
+def test_a_mode_that_is_none():
+    with pytest.raises(ParameterError, match="Expected `mode` to be one of L, LA, RGB, RGBA, got 'rgb'"):
+        read_images((PIXELS, LABELS), mode="rgb")
+
+
+def test_where_image_and_label_are_can_be_told():
+    items = [("x.png", y, x) for x, y in zip(PIXELS, LABELS, strict=True)]
+    assert read_images(items, image=2).labels.tolist() == LABELS
+    assert read_images(items, image=-1, label=1).labels.tolist() == LABELS
+    assert read_images([Sample(x, y) for _, y, x in items], image="label", label=1).labels.tolist() == LABELS
+    assert read_images([{"a": x, 7: y} for _, y, x in items], image="a", label=7).labels.tolist() == LABELS
+    with pytest.raises(DataError, match="Expected two places for image and label, got 1 for both"):
+        read_images(items, image=1)
+    with pytest.raises(DataError, match=r"Items 0, .*tuple without 5: say where its image is, .*one of \[0, 1, 2\]"):
+        read_images(items, image=5)
+
+
+def test_a_data_set_that_draws_lots_is_read_alike_each_time_and_moves_no_global_state():
+    class Random(list):
+        def __getitem__(self, i):
+            return np.random.randint(0, 256, (8, 8)).astype("uint8") + int(torch.randint(0, 9, ())), random.randint(
+                0, 1
+            )
+
+    before = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
+    first, second = (read_images(Random(range(5))) for _ in range(2))
+    np.testing.assert_array_equal(first.records, second.records)
+    assert first.labels.equals(second.labels)
+    assert random.getstate() == before[0]
+    assert (np.random.get_state()[1] == before[1]).all()
+    assert torch.equal(torch.get_rng_state(), before[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("arrays", {"image": 1}), ("arrays", {"label": "y"}), ("records", {"size": (8, 8)})]
+)
+def test_arguments_that_have_no_use_are_refused(name, arguments):
+    source = read_images(SOURCES["arrays"]) if name == "records" else SOURCES[name]
+    with pytest.raises(ParameterError, match="Expected no `.*` for a source of type .*: leave it out"):
+        read_images(source, **arguments)
+
+
+def test_bilevel_images_are_resized():
+    items = [(Image.new("1", (9 + i, 8)), 0) for i in range(2)]
+    assert read_images(items, size=(8, 8)).records.shape == (2, 8, 8)
+
+
+# --- items ------------------------------------------------------------------------------------------------------------
+
+
+def same(ours, theirs):
+    """Whether two images or labels are of one type and equal."""
+    assert type(ours) is type(theirs)
+    if isinstance(ours, Image.Image):
+        assert ours.mode == theirs.mode
+    else:
+        assert getattr(ours, "dtype", None) == getattr(theirs, "dtype", None)
+    return np.array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+IMAGES = {
+    **{f"PIL {mode}": Image.fromarray(PIXELS[0]).convert("RGB").convert(mode) for mode in MODES if mode != "LAB"},
+    "PIL LAB": Image.frombytes("LAB", (9, 8), PIXELS[0].tobytes()),
+    "grey": PIXELS[0, :, :, 0],
+    "channels first": PIXELS[0].transpose(2, 0, 1),
+    "float64": PIXELS[0] / 255,
+    "tensor": torch.from_numpy(PIXELS[0] / 255).float().permute(2, 0, 1),
+    "tensor of bytes": torch.from_numpy(PIXELS[0, None, :, :, 0].copy()),
+}
+TARGETS = [3, "b", True, np.int8(3), np.str_("b"), np.bool_(False), np.array(3), torch.tensor(3), torch.tensor(True)]
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_an_image_that_was_read_is_written_as_it_was(name):
+    form = ItemForm.of((IMAGES[name], 0))
+    record, _ = form.read((IMAGES[name], 0))
+    assert isinstance(record, np.ndarray)
+    assert same(form.write(record, 0)[0], IMAGES[name])
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=repr)
+def test_a_label_that_was_read_is_written_as_it_was(target):
+    form = ItemForm.of((PIXELS[0], target))
+    _, label = form.read((PIXELS[0], target))
+    assert type(label) in (bool, int, str)
+    again = form.write(PIXELS[0], pd.Series([label]).iloc[0])[1]
+    assert same(again, str(target) if isinstance(target, np.str_) else target)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        (PIXELS[0], 1),
+        [PIXELS[0], 1],
+        Sample(1, PIXELS[0]),
+        {"label": 1, "image": PIXELS[0]},
+        OrderedDict(image=PIXELS[0], label=1),
+        Record(PIXELS[0], 1),
+    ],
+    ids=lambda item: type(item).__name__,
+)
+def test_an_item_is_written_in_its_container_and_the_form_pickles(item):
+    form = pickle.loads(pickle.dumps(ItemForm.of(item)))
+    made = form.write(PIXELS[1], 4)
+    assert type(made) is type(item)
+    assert form.read(made)[1] == 4
+    if isinstance(item, dict):
+        assert list(made) == list(item)
+
+
+def test_what_is_written_is_a_copy():
+    form, record = ItemForm.of((PIXELS[0], 1)), PIXELS[1].copy()
+    form.write(record, 1)[0][:] = 0
+    torch_form = ItemForm.of((torch.from_numpy(PIXELS[0]), 1))
+    torch_form.write(record, 1)[0].zero_()
+    np.testing.assert_array_equal(record, PIXELS[1])
+
+
+def test_axes_are_put_in_the_order_of_the_items_and_nothing_else_is_changed():
+    first = ItemForm.of((PIXELS[0].transpose(2, 0, 1), 1))
+    np.testing.assert_array_equal(first.write(PIXELS[1], 1)[0], PIXELS[1].transpose(2, 0, 1))
+    grey = ItemForm.of((torch.zeros(1, 8, 9, dtype=torch.uint8), 1))
+    assert grey.write(PIXELS[1, :, :, 0], 1)[0].shape == (1, 8, 9)
+    with pytest.raises(DataError, match=r"shape \(8, 9\), as in the data set, got \(8, 9, 3\): .*pass `to_item`"):
+        ItemForm.of((PIXELS[0, :, :, 0], 1)).write(PIXELS[1], 1)
+    with pytest.raises(DataError, match="dtype float64, as in the data set, got uint8: .*pass `to_item`"):
+        ItemForm.of((PIXELS[0] / 255, 1)).write(PIXELS[1], 1)
+
+
+def test_an_item_that_holds_more_cannot_be_made():
+    form = ItemForm.of({"image": PIXELS[0], "label": 1, "id": 7, "path": "x"})
+    with pytest.raises(DataError) as error:
+        form.write(PIXELS[0], 1)
+    assert str(error.value) == (
+        "Items also hold 'id', 'path', and what a synthetic one has there is not known: "
+        "pass `to_item`, a function of an image and a label that makes an item."
+    )
+    with pytest.raises(DataError, match="How to make a SimpleNamespace is not known: pass `to_item`"):
+        ItemForm.of(SimpleNamespace(image=PIXELS[0], label=1)).write(PIXELS[0], 1)
+
+
+def test_label_forms_tell_types_apart():
+    with pytest.raises(DataError, match="The label is True, where a label of type int came first: use one type"):
+        LabelForm.of(1).read(True)
+    with pytest.raises(DataTypeError, match=r"got bytes b'a'\.$"):
+        LabelForm.of(b"a")
+
+
+def test_real_digits_survive_being_read_and_written():
+    images, y = load_digits(return_X_y=True)
+    images = (images.reshape(-1, 8, 8) / 16 * 255).astype("uint8")
+    dataset = [{"label": int(label), "image": Image.fromarray(image)} for image, label in zip(images, y, strict=True)]
+    found = read_images(dataset)
+    np.testing.assert_array_equal(found.records, images)
+    made = [found.form.write(record, label) for record, label in zip(found.records, found.labels, strict=True)]
+    assert all(
+        np.array_equal(a["image"], b["image"]) and a["label"] == b["label"] for a, b in zip(made, dataset, strict=True)
+    )
