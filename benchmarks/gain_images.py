@@ -1,0 +1,310 @@
+"""What synthetic images add to a small network on few or long-tailed images, on top of classical augmentation.
+
+In every arm of a cell the network has the same first weights, takes the same number of steps, and sees the same real
+images in each, as many as in any other arm; synthetic images come on top. Test images are real, as many of each class.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask the network
+
+import albumentations
+import image_sets
+import numpy as np
+import pandas as pd
+import torch
+from joblib import Parallel, delayed, parallel_config
+from scipy import stats
+from sklearn.metrics import recall_score
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, RandomSampler
+
+from synthaug import Pool, Synthesizer, compare_training, mix_loader
+from synthaug.generators.vae import ConditionalVAE
+from synthaug.mix.baselines import BalancedSoftmaxLoss, Mixup, balanced_sampler
+from synthaug.pool import Source
+
+STEPS, BATCH, SMOOTHING = 600, 32, 0.1
+DRAWN = 200  # synthetic images of each class
+
+
+class Setting(NamedTuple):
+    """Images of a common and of a rare class to train on; equal where nothing is rare."""
+
+    set: str
+    common: int
+    rare: int
+
+    def __str__(self) -> str:
+        return f"{self.set} {self.common}:{self.rare}"
+
+
+LONG_TAILS = [Setting("digits", 100, 5), Setting("mnist", 200, 5), Setting("fashion", 200, 10), Setting("emoji", 50, 5)]
+BALANCED = [Setting("digits", 10, 10), Setting("mnist", 20, 20), Setting("fashion", 50, 50)]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an arm trains; `made` draws images `(x, y, counts, seed)` that come on top of the real ones."""
+
+    augment: bool = True
+    balanced: bool = True
+    softmax: bool = False
+    mixup: bool = False
+    made: Callable[[np.ndarray, np.ndarray, dict[int, int], int], Pool] | None = None
+
+
+def copies(x: np.ndarray, y: np.ndarray, counts: dict[int, int], seed: int) -> Pool:
+    """Real images once more: what is gained by larger batches alone."""
+    rng = np.random.default_rng(seed)
+    places = np.concatenate([rng.choice(np.flatnonzero(y == code), n) for code, n in counts.items()])
+    return Pool.of(x[places], y[places], Source("copies", "", seed))
+
+
+def drawn(generator: Callable[..., Any], x: np.ndarray, y: np.ndarray, counts: dict[int, int], seed: int) -> Pool:
+    """Images of a generator of ours, with its defaults."""
+    return Synthesizer(generator=generator, random_state=seed).fit(x, y).sample(counts)
+
+
+ARMS = {
+    "classical": Recipe(balanced=False),
+    "balanced": Recipe(),
+    "softmax": Recipe(balanced=False, softmax=True),
+    "mixup": Recipe(mixup=True),
+    "copies": Recipe(made=copies),
+    "vae": Recipe(made=partial(drawn, ConditionalVAE)),
+}
+OURS = ["vae"]
+JUDGE = "balanced"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Training images, how to train on them, and what comes on top."""
+
+    recipe: Recipe
+    x: np.ndarray
+    y: np.ndarray
+    pool: Pool | None = None
+
+
+class Pairs:
+    """Images and labels, as a map-style data set."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, transform: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.x, self.y, self.transform = x, y, transform
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
+        return self.item(self.x[i], self.y[i])
+
+    def item(self, image: np.ndarray, label: Any) -> tuple[np.ndarray, int]:
+        """An item of any image."""
+        return self.transform(image), int(label)
+
+
+def prepare(recipe: Recipe, dataset: Any, indices: list[int], seed: int) -> Prepared:
+    """An arm: the training images, and what comes on top, as many of each class."""
+    items = [dataset[i] for i in indices]
+    x, y = np.stack([item[0] for item in items]), np.array([item[1] for item in items])
+    classes = np.unique(y).tolist()
+    pool = None if recipe.made is None else recipe.made(x, y, dict.fromkeys(classes, DRAWN), seed)
+    return Prepared(recipe, x, y, pool)
+
+
+def transform_of(recipe: Recipe, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Classical augmentation, the same for real and synthetic images."""
+    if not recipe.augment:
+        return lambda image: image
+    pipeline = albumentations.Compose(
+        [
+            albumentations.Affine(
+                rotate=(-15, 15), scale=(0.85, 1.15), shear=(-11, 11), translate_percent=(-0.07, 0.07), p=1.0
+            ),
+            albumentations.ElasticTransform(alpha=25, sigma=4, p=0.7),
+        ],
+        seed=seed,
+    )
+    return lambda image: pipeline(image=image)["image"]
+
+
+def loader_of(data: Prepared, seed: int) -> DataLoader[Any]:
+    """Batches for all steps."""
+    recipe = data.recipe
+    items = Pairs(data.x, data.y, transform_of(recipe, seed))
+    size = STEPS * BATCH
+    sampler: Any
+    if recipe.balanced:
+        sampler = balanced_sampler(data.y, size=size, random_state=seed)
+    else:
+        sampler = RandomSampler(items, num_samples=size, generator=torch.Generator().manual_seed(seed))
+    collate = Mixup(int(data.y.max()) + 1, random_state=seed) if recipe.mixup else None
+    loader = DataLoader(items, BATCH, sampler=sampler, collate_fn=collate)
+    return loader if data.pool is None else mix_loader(loader, data.pool, ratio=1.0, seed=seed, to_item=items.item)
+
+
+def small_cnn(channels: int, classes: int) -> nn.Module:
+    """Three convolutions, 24,000 weights for ten classes."""
+
+    def block(n_in: int, n_out: int) -> list[nn.Module]:
+        return [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(), nn.MaxPool2d(2)]
+
+    body = [*block(channels, 16), *block(16, 32), *block(32, 64)[:3]]
+    return nn.Sequential(*body, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(256, classes))
+
+
+class _Residual(nn.Module):
+    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(),
+            nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False), nn.BatchNorm2d(n_out),
+        )  # fmt: skip
+        self.skip = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.body(x) + self.skip(x))
+
+
+def small_resnet(channels: int, classes: int) -> nn.Module:
+    """Three residual blocks (He et al. 2016)."""
+    blocks = [_Residual(channels, 16, 1), _Residual(16, 32, 2), _Residual(32, 64, 2)]
+    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes))
+
+
+NETWORKS = {"cnn": small_cnn, "resnet": small_resnet}
+
+
+def train(network: Callable[[int, int], nn.Module], data: Any, seed: int) -> nn.Module:
+    """The usual loop: AdamW, one cycle, label smoothing; the same number of steps in every arm."""
+    if not isinstance(data, Prepared):  # the real images as they are
+        data = prepare(Recipe(augment=False, balanced=False), data, list(range(len(data))), seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = network(1 if data.x.ndim == 3 else data.x.shape[-1], int(data.y.max()) + 1)
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, STEPS)
+    loss: nn.Module = nn.CrossEntropyLoss(label_smoothing=SMOOTHING)
+    if data.recipe.softmax:
+        loss = BalancedSoftmaxLoss(np.bincount(data.y).tolist(), label_smoothing=SMOOTHING)
+    for images, labels in loader_of(data, seed):
+        optimizer.zero_grad()
+        loss(model(encode(images)), labels).backward()
+        optimizer.step()
+        schedule.step()
+    return model.eval()
+
+
+def encode(images: Tensor) -> Tensor:
+    """Pixels `(n, H, W)` or `(n, H, W, C)` as `(n, C, H, W)` from -1 to 1."""
+    grid = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    return grid.float() / 127.5 - 1
+
+
+@torch.no_grad()
+def score(model: nn.Module, test: Any, *, rare: frozenset[int]) -> dict[str, float]:
+    """Balanced accuracy, and the mean recall of the rare classes."""
+    x, y = zip(*(test[i] for i in range(len(test))), strict=True)
+    found = torch.cat([model(encode(part)).argmax(1) for part in torch.from_numpy(np.stack(x)).split(500)]).numpy()
+    recalls = recall_score(y, found, average=None, labels=sorted(set(y)), zero_division=0)
+    return {
+        "balanced_accuracy": float(recalls.mean()),
+        "rare_recall": float(recalls[sorted(rare)].mean()) if rare else float(recalls.mean()),
+    }
+
+
+def identity(image: np.ndarray) -> np.ndarray:
+    """The image as it is."""
+    return image
+
+
+def compare_in(setting: Setting, seed: int, arms: list[str], networks: list[str]) -> list[list[Any]]:
+    """One row an arm, network and metric: its score in this cell."""
+    torch.set_num_threads(1)
+    images = image_sets.load(setting.set)
+    places = image_sets.split(images, setting.common, setting.rare, seed)
+    counts = np.bincount(images.y[places[0]])
+    rare = frozenset(np.flatnonzero(counts < setting.common).tolist())
+    start = time.perf_counter()
+    with warnings.catch_warnings(action="ignore"):
+        found = compare_training(
+            {name: partial(prepare, ARMS[name]) for name in arms},
+            {name: partial(train, NETWORKS[name]) for name in networks},
+            partial(score, rare=rare),
+            Pairs(images.x, images.y, identity),
+            [places],
+            random_state=seed,
+            progress=False,
+        )
+    if len(found.failures):
+        raise RuntimeError(found.failures.to_string())
+    print(f"{setting}, seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
+    rows = found.scores[["arm", "estimator", "metric", "score", "seconds"]].values.tolist()
+    return [[str(setting), seed, *row] for row in rows]
+
+
+def run(
+    settings: list[Setting], seeds: int, arms: list[str], networks: list[str], n_jobs: int, cells_file: Path
+) -> pd.DataFrame:
+    """All scores, long; cells that an earlier run finished with the same arms are not made again."""
+    wanted = [(setting, seed) for seed in range(seeds) for setting in settings]
+    asked = [[str(setting), seed, arms, networks] for setting, seed in wanted]
+    done = _read(cells_file)
+    missing = [cell for cell, key in zip(wanted, asked, strict=True) if json.dumps(key) not in done]
+    print(f"{len(missing)} of {len(wanted)} cells to do", flush=True)
+    with parallel_config("loky", inner_max_num_threads=1):
+        jobs = (delayed(compare_in)(*cell, arms, networks) for cell in missing)
+        for rows in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs):
+            key = [rows[0][0], rows[0][1], arms, networks]
+            with cells_file.open("a") as stream:
+                stream.write(json.dumps({"key": key, "rows": rows}) + "\n")
+    done = _read(cells_file)
+    rows = itertools.chain(*(done[json.dumps(key)] for key in asked))
+    return pd.DataFrame(rows, columns=["setting", "seed", "arm", "network", "metric", "score", "seconds"])
+
+
+def _read(file: Path) -> dict[str, list[Any]]:
+    lines = file.read_text().splitlines() if file.exists() else []
+    found = [json.loads(line) for line in lines if line.endswith("}")]
+    return {json.dumps(one["key"]): one["rows"] for one in found}
+
+
+def summarise(scores: pd.DataFrame) -> dict[str, Any]:
+    """Mean scores and paired gains over `balanced` in points, with the 95% t interval over seeds, or over settings."""
+    wide = 100 * scores.pivot_table("score", ["metric", "setting", "seed"], "arm")
+    gains = wide.sub(wide[JUDGE], axis=0).drop(columns=JUDGE)
+    by_setting = {
+        metric: {
+            setting: {arm: _interval(one[arm]) for arm in gains} for setting, one in rows.groupby("setting", sort=False)
+        }
+        for metric, rows in gains.groupby("metric")
+    }
+    means = gains.groupby(["metric", "setting"]).mean()
+    return {
+        "scores": {
+            metric: {setting: one.mean().round(2).to_dict() for setting, one in rows.groupby("setting", sort=False)}
+            for metric, rows in wide.groupby("metric")
+        },
+        "gains": by_setting,
+        "overall": {metric: {arm: _interval(rows[arm]) for arm in means} for metric, rows in means.groupby("metric")},
+        "seconds": scores.groupby("arm")["seconds"].mean().round(1).to_dict(),
+    }
+
+
+def _interval(gains: pd.Series) -> dict[str, float | None]:
+    half = stats.sem(gains) * stats.t.ppf(0.975, len(gains) - 1) if len(gains) > 1 else float("nan")
+    low, high = (None if np.isnan(half) else round(float(gains.mean() + side * half), 2) for side in (-1, 1))
+    return {"gain": round(float(gains.mean()), 2), "low": low, "high": high}
