@@ -49,6 +49,7 @@ bench: install
 	$(BIN)/python benchmarks/run.py speed
 	$(BIN)/python benchmarks/run.py adult
 	$(BIN)/python benchmarks/run.py choosing
+	$(BIN)/python benchmarks/run.py study
 	$(BIN)/python benchmarks/check.py
 
 # CTGAN caps pandas below 3 and its licence is not free; ARF needs numpy below 2.4: they live apart, never in .venv.

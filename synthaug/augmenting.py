@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from synthaug.amounts import Amount, Strategy, synthetic_counts
 from synthaug.auto import AutoResampler, default_candidates
+from synthaug.errors import heard, tell
 from synthaug.labels import Labels, check_labels
 from synthaug.mix.frame import check_table, grow_frame
 from synthaug.mix.resample import SynthResampler
@@ -17,7 +19,13 @@ from synthaug.rng import RandomState, as_seed
 from synthaug.selection import Criterion
 from synthaug.synthesizer import Synthesizer
 
-__all__ = ["augment"]
+__all__ = ["NOTHING_ADDED", "augment"]
+
+NOTHING_ADDED = (
+    "No row was added: every class has the size that it shall reach (by default that of the largest). Say how many "
+    "rows to add with `amount`, such as 0.5 for half as many as there are."
+)
+_CODEC = re.compile(r"`(TableCodec\(.*?\))`")  # advice about identifiers: here, a codec comes in a synthesizer
 
 
 def augment(
@@ -57,32 +65,40 @@ def augment(
         DataError: a table that cannot be used; the message names the column or label and the remedy.
         ParameterError: an argument outside what is allowed.
 
+    Warns:
+        SynthaugWarning: nothing was added, since the classes have the sizes asked for; columns that are left out.
+
     >>> df = pd.DataFrame({"size": [1.0, 1.2, 1.1, 1.3, 5.1, 5.0], "kind": ["small"] * 4 + ["big"] * 2})
     >>> grown = augment(df, "kind", flag="synthetic", random_state=0)
     >>> len(grown), grown["kind"].value_counts().to_dict(), int(grown["synthetic"].sum())
     (8, {'small': 4, 'big': 4}, 2)
     """
-    if estimator is not None:
-        return _chosen(
-            df,
-            target,
-            estimator,
-            amount=2.0 if amount is None and sampling_strategy == "auto" else amount,
-            sampling_strategy=sampling_strategy,
-            ours=SynthResampler(synthesizer, criteria=criteria),
-            flag=flag,
-            seed=as_seed(random_state),
-        )
-    grown, _ = grow_frame(
-        df,
-        target,
-        sampling_strategy=sampling_strategy,
-        amount=amount,
-        synthesizer=synthesizer,
-        criteria=criteria,
-        flag=flag,
-        random_state=random_state,
-    )
+    with heard() as told:
+        if estimator is not None:
+            grown = _chosen(
+                df,
+                target,
+                estimator,
+                amount=2.0 if amount is None and sampling_strategy == "auto" else amount,
+                sampling_strategy=sampling_strategy,
+                ours=SynthResampler(synthesizer, criteria=criteria),
+                flag=flag,
+                seed=as_seed(random_state),
+            )
+        else:
+            grown, growth = grow_frame(
+                df,
+                target,
+                sampling_strategy=sampling_strategy,
+                amount=amount,
+                synthesizer=synthesizer,
+                criteria=criteria,
+                flag=flag,
+                random_state=random_state,
+            )
+            if growth is None and amount is None:
+                tell([NOTHING_ADDED])
+    tell(_CODEC.sub(r"`synthesizer=Synthesizer(\1)`", text) for text in told)
     return grown
 
 
@@ -102,7 +118,9 @@ def _chosen(
     grown = df.reset_index(drop=True)
     labels, records = check_labels(grown[target], name=target), grown.drop(columns=[target])
     coding = Labels.of(labels)
-    synthetic_counts(labels, sampling_strategy=sampling_strategy, amount=amount)  # refuses what does not fit, by label
+    counts = synthetic_counts(labels, sampling_strategy=sampling_strategy, amount=amount)  # refuses what does not fit
+    if not any(counts.values()) and amount is None:
+        tell([NOTHING_ADDED])
     candidates = {**default_candidates(random_state=seed), "vae": ours}
     for candidate in candidates.values():
         candidate.set_params(

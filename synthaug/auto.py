@@ -2,79 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import make_pipeline
 
 from synthaug.amounts import Amount
-from synthaug.errors import DataError, ParameterError, raise_problems
+from synthaug.decisions import NONE, Decision, check_candidates, decide, inner_splits, knock_out
+from synthaug.errors import DataError, ParameterError, heard, tell
 from synthaug.evaluate import metrics
 from synthaug.evaluate.baselines import ClassGaussian, Smote
 from synthaug.evaluate.comparison import Comparison, compare
 from synthaug.evaluate.estimators import preparation
-from synthaug.evaluate.paired import make_splits, seeded
-from synthaug.evaluate.priors import Prior, estimator_kind, prior, update
-from synthaug.evaluate.signal import Signal, label_signal
+from synthaug.evaluate.paired import Split, seeded
+from synthaug.evaluate.priors import Prior, estimator_kind, prior
+from synthaug.evaluate.signal import label_signal
 from synthaug.evaluate.studies import attempt
-from synthaug.evaluate.wording import markdown_table, written
 from synthaug.labels import check_target
 from synthaug.mix.resample import SynthResampler
 from synthaug.oversampling import RowSampler
 from synthaug.rng import RandomState, as_seed, derive
 
-__all__ = ["NONE", "AutoResampler", "Decision", "choose", "choose_each", "decide", "default_candidates"]
+__all__ = ["AutoResampler", "choose", "choose_each", "default_candidates"]
 
-NONE = "none"
 _ONE = "estimator"
-TABLE = ["candidate", "expected", "seen", "n", "gain", "low", "high"]
-_FOLDS, _REPEATS = 3, 2
-_CAUTION = 16.0
-"""By how much the variance of what inner splits show is raised: with less, chance among few rows chose worse arms."""
-
-
-@dataclass(frozen=True, eq=False)
-class Decision:
-    """What was chosen, and the evidence.
-
-    Args:
-        choice: The name of a candidate, or "none".
-        reason: A sentence.
-        table: One row a candidate: `candidate`; `expected`, its gain in our benchmark; `seen`, its mean gain on `n`
-            inner splits; `gain`, what both together say, with the ends `low` and `high` of its 95% interval. Gains are
-            differences of the score from that with the real rows alone.
-        signal: Whether anything can be learned of the labels at all.
-
-    >>> table = pd.DataFrame([["smote", 0.01, -0.02, 6, -0.01, -0.03, 0.01]], columns=TABLE)
-    >>> print(Decision("none", "Leave the data alone.", table, Signal(0.7, 0.001)).to_markdown())
-    Leave the data alone.
-    <BLANKLINE>
-    | candidate | expected | seen | splits | gain | low | high |
-    | --- | --- | --- | --- | --- | --- | --- |
-    | smote | +0.010 | -0.020 | 6 | -0.010 | -0.030 | +0.010 |
-    """
-
-    choice: str
-    reason: str
-    table: pd.DataFrame
-    signal: Signal
-
-    def __str__(self) -> str:
-        return self.reason
-
-    def to_markdown(self) -> str:
-        """The sentence and the table."""
-        rows = [
-            [str(cell) if name in ("candidate", "n") else f"{cell:+.3f}" for name, cell in row.items()]
-            for row in self.table.to_dict("records")
-        ]
-        header = ["splits" if name == "n" else name for name in TABLE]
-        return f"{self.reason}\n\n{markdown_table(header, rows)}"
 
 
 def default_candidates(
@@ -100,6 +54,7 @@ def choose(
     candidates: Mapping[str, Any] | None = None,
     *,
     cv: Any = None,
+    groups: Any = None,
     scoring: Any = "balanced_accuracy",
     before: Prior | None = None,
     random_state: RandomState = None,
@@ -121,15 +76,15 @@ def choose(
             (duplicate, smote, jitter, gaussian, vae, gan) have an expected gain; any other is expected to gain nothing.
 
     Other Arguments:
-        cv: Inner splits, as in `compare`; None takes 3 stratified folds, twice. Where rows belong together (such as
-            those of one patient), give a list of `(train, test)` positions that keeps them so.
+        cv: Inner splits, as in `compare`; None takes 3 stratified folds, twice.
+        groups: `(n,)`; rows of one group, such as those of one patient, are never in both parts of an inner split.
         scoring: The score that counts; see `metrics.scorers`.
         before: What to expect of the candidates; None takes our benchmark.
         random_state: Of splits, candidates and classifiers.
         n_jobs: How many jobs run at once, as joblib counts.
 
     Raises:
-        DataError: labels that do not fit the records; a class too small for the splits.
+        DataError: labels or groups that do not fit the records; a class too small for the splits.
         ParameterError: candidates that are none; several scores.
 
     >>> from sklearn.datasets import load_iris
@@ -146,6 +101,7 @@ def choose(
         y,
         candidates,
         cv=cv,
+        groups=groups,
         scoring=scoring,
         before=None if before is None else {_ONE: before},
         random_state=random_state,
@@ -161,6 +117,7 @@ def choose_each(
     candidates: Mapping[str, Any] | None = None,
     *,
     cv: Any = None,
+    groups: Any = None,
     scoring: Any = "balanced_accuracy",
     before: Mapping[str, Prior] | None = None,
     random_state: RandomState = None,
@@ -177,7 +134,7 @@ def choose_each(
     """
     seed = as_seed(random_state)
     chosen = default_candidates(random_state=seed) if candidates is None else dict(candidates)
-    _check_candidates(chosen)
+    check_candidates(chosen, _resamples, "an object with `fit_resample`")
     scorers = metrics.scorers(scoring)
     if len(scorers) > 1:
         raise ParameterError(f"Expected one score in `scoring`, got {len(scorers)}: a choice needs one that counts.")
@@ -187,63 +144,18 @@ def choose_each(
     if isinstance(labels.dtype, pd.CategoricalDtype):
         labels = labels.cat.remove_unused_categories()
     if before is None:
-        about: dict[str, Any] = {"columns": _columns(frame), "metric": metric}
+        about: dict[str, Any] = {"columns": _columns(frame), "n": len(frame), "metric": metric}
         before = {name: prior(list(chosen), kind=estimator_kind(one), **about) for name, one in estimators.items()}
     records = frame if isinstance(X, pd.DataFrame) else np.asarray(X)
     _check_estimators(estimators, records, labels, seed)
-    splits = make_splits(_inner_folds(labels, seed) if cv is None else cv, records, labels, seed)
+    splits = inner_splits(cv, X if isinstance(X, pd.DataFrame) else records, labels, seed, groups)
     signal = label_signal(frame, labels, splits, seed=seed)
-    found: list[Comparison] = []
-    names, half = list(chosen), -(-len(splits) // 2)
-    for some in (splits[:half], splits[half:]) if signal.there else ():
-        if some:
-            arms = {name: chosen[name] for name in names}
-            settings: dict[str, Any] = {"cv": some, "scoring": scorers, "n_jobs": n_jobs}
-            settings["random_state"] = derive(seed, "judge", len(found))
-            found.append(compare(arms, estimators, records, labels, **settings))
-            gains = [_table(found, before[name], metric, name).set_index("candidate")["gain"] for name in estimators]
-            names = list(pd.concat(gains, axis=1).mean(axis=1).nlargest(-(-len(chosen) // 2)).index)
+
+    def judge(arms: Mapping[str, Any], part: list[Split], seed: int) -> Comparison:
+        return compare(arms, estimators, records, labels, cv=part, scoring=scorers, n_jobs=n_jobs, random_state=seed)
+
+    found = knock_out(judge, chosen, splits, before, metric=metric, seed=seed) if signal.there else []
     return {name: decide(found, before[name], estimator=name, metric=metric, signal=signal) for name in estimators}
-
-
-def decide(found: Sequence[Comparison], before: Prior, *, estimator: str, metric: str, signal: Signal) -> Decision:
-    """Weigh what was seen against what was expected, and choose.
-
-    Args:
-        found: Comparisons of candidates with the real data, each on splits of its own; later ones may leave candidates
-            out.
-        before: The gains to expect of the candidates.
-
-    Other Arguments:
-        estimator: The name of the classifier in `found`.
-        metric: The score that counts.
-        signal: Whether anything can be learned of the labels at all.
-
-    >>> nothing = Prior(("smote",), np.array([0.01]), np.array([[1e-4]]))
-    >>> print(decide([], nothing, estimator="forest", metric="balanced_accuracy", signal=Signal(0.51, 0.8)))
-    Leave the data alone: it cannot be told that anything can be learned of the labels (area under the ROC curve 0.51, p = 0.80).
-    """  # noqa: E501
-    table, name = _table(found, before, metric, estimator), metric.replace("_", " ")
-    if not signal.there:
-        reason = (
-            "it cannot be told that anything can be learned of the labels "
-            f"(area under the ROC curve {signal.auc:.2f}, p = {signal.p:.2f})."
-        )
-    elif table["gain"].isna().all():
-        reason = "no candidate has scores on two splits, so none can be judged."
-    elif table["gain"].max() <= 0:
-        reason = f"nothing tried is expected to raise {name}."
-    else:
-        best = table.sort_values("gain", ascending=False).iloc[0]
-        share = all(one.scores.loc[one.scores["metric"] == metric, "score"].between(0, 1).all() for one in found)
-        scale = 100 if share else 1
-        reason = (
-            f"Take {best['candidate']}: expected to add {written({**best, 'n': 1}, share)}"
-            f"{' points' if share else ''} of {name}, after {best['seen'] * scale:+.3g} on {best['n']} inner splits "
-            f"and {best['expected'] * scale:+.3g} on other tables."
-        )
-        return Decision(str(best["candidate"]), reason, table, signal)
-    return Decision(NONE, f"Leave the data alone: {reason}", table, signal)
 
 
 class AutoResampler(RowSampler):
@@ -252,6 +164,8 @@ class AutoResampler(RowSampler):
     Args:
         estimator: The classifier that will learn from the rows; None is a logistic regression behind `preparation()`.
         candidates: Objects with `fit_resample` by name; None takes `default_candidates()`.
+
+    Where rows belong together, say so with `fit_resample(X, y, groups=groups)`; see `choose`.
 
     Other Arguments:
         cv: Inner splits; see `choose`.
@@ -301,19 +215,21 @@ class AutoResampler(RowSampler):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def _fit_resample(self, X: Any, y: np.ndarray) -> tuple[Any, np.ndarray]:
+    def _fit_resample(self, X: Any, y: np.ndarray, groups: Any = None) -> tuple[Any, np.ndarray]:
         seed = as_seed(self.random_state)
         candidates = default_candidates(random_state=seed) if self.candidates is None else self.candidates
         estimator = self.estimator
         if estimator is None:
             estimator = make_pipeline(preparation(), LogisticRegression(max_iter=1000))
-        self.decision_ = choose(
-            estimator, X, y, candidates,
-            cv=self.cv, scoring=self.scoring, random_state=seed, n_jobs=self.n_jobs,
-        )  # fmt: skip
-        choice = self.decision_.choice
-        self.resampler_ = None if choice == NONE else seeded(candidates[choice], derive(seed, "rows"))
-        grown = (X, y) if self.resampler_ is None else self.resampler_.fit_resample(X, y)
+        with heard() as told:
+            self.decision_ = choose(
+                estimator, X, y, candidates,
+                cv=self.cv, groups=groups, scoring=self.scoring, random_state=seed, n_jobs=self.n_jobs,
+            )  # fmt: skip
+            choice = self.decision_.choice
+            self.resampler_ = None if choice == NONE else seeded(candidates[choice], derive(seed, "rows"))
+            grown = (X, y) if self.resampler_ is None else self.resampler_.fit_resample(X, y)
+        tell(told, stacklevel=4)
         self.sample_flag_ = np.arange(len(grown[1])) >= len(y)
         return grown
 
@@ -334,54 +250,9 @@ def _check_estimators(estimators: Mapping[str, Any], records: Any, labels: pd.Se
             )
 
 
-def _check_candidates(candidates: Mapping[str, Any]) -> None:
-    problems = [
-        f"Expected candidate {name!r} to be an object with `fit_resample`, got {one!r}."
-        for name, one in candidates.items()
-        if isinstance(one, type) or not hasattr(one, "fit_resample")
-    ]
-    if NONE in candidates or "real" in candidates:
-        problems.append("The names 'none' and 'real' are taken by the real data alone: choose another name.")
-    if not candidates:
-        problems.append("Expected at least one candidate, got none: None takes the usual ones.")
-    raise_problems(problems, ParameterError)
-
-
-def _inner_folds(labels: pd.Series, seed: int) -> Any:
-    """Three stratified folds, twice; two, three times, where a class has two rows; else None, for an error."""
-    folds = min(_FOLDS, int(labels.value_counts().min()))
-    if folds < 2:
-        return None
-    return RepeatedStratifiedKFold(n_splits=folds, n_repeats=_FOLDS * _REPEATS // folds, random_state=seed % 2**32)
+def _resamples(candidate: Any) -> bool:
+    return not isinstance(candidate, type) and hasattr(candidate, "fit_resample")
 
 
 def _columns(frame: pd.DataFrame) -> str:
     return "numeric" if all(pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes) else "mixed"
-
-
-def _table(found: Sequence[Comparison], before: Prior, metric: str, estimator: str) -> pd.DataFrame:
-    """One row a candidate, in the order of `before`; later comparisons count together with earlier ones."""
-    rows = {
-        arm: [arm, mean, np.nan, 0, np.nan, np.nan, np.nan] for arm, mean in zip(before.arms, before.mean, strict=True)
-    }
-    for last in range(1, len(found) + 1):
-        differences = pd.concat([_differences(one, metric, estimator) for one in found[:last]], ignore_index=True)
-        names = [arm for arm in before.arms if arm in found[last - 1].arms and differences[arm].notna().sum() > 1]
-        seen = differences[names].dropna()
-        if len(seen) < 2:
-            continue
-        sizes = pd.concat([one.splits for one in found[:last]])
-        overlap = float((sizes["n_test"] / sizes["n_train"]).mean())
-        after = update(before.of(names), seen.to_numpy(), overlap, caution=_CAUTION)
-        half = 1.96 * np.sqrt(np.diag(after.covariance))
-        for i, arm in enumerate(names):
-            ends = [after.mean[i], after.mean[i] - half[i], after.mean[i] + half[i]]
-            rows[arm] = [*rows[arm][:2], seen[arm].mean(), len(seen), *ends]
-    return pd.DataFrame(list(rows.values()), columns=TABLE)
-
-
-def _differences(found: Comparison, metric: str, estimator: str) -> pd.DataFrame:
-    """Score of each candidate minus that of the real data, `(splits, candidates)`; NaN where there is none."""
-    rows = found.scores[(found.scores["metric"] == metric) & (found.scores["estimator"] == estimator)]
-    wide = rows.pivot_table("score", "split", "arm").reindex(index=found.splits["split"], columns=list(found.arms))
-    return wide.sub(wide["real"], axis=0)

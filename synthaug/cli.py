@@ -25,7 +25,8 @@ MOST_SHARE = 10.0  # beyond it, a share is more likely a number of rows written 
 TABLES = (".csv", ".parquet")
 MODEL, POOL = "synthesizer.json", "_manifest.json"  # the files by which folders of ours are known
 PAGE, COMPARISON, GAINS = "index.html", "comparison.json", "gains.csv"
-_FOR_PYTHON = re.compile(r"`TableCodec\(.*\)`")  # advice about identifiers, which the command line has an option for
+_FOR_PYTHON = re.compile(r"Keep them with `TableCodec\(.*\)`\.")
+_KEEP_THEM, _DROP_THEM = "Keep them with --keep-identifiers.", "Drop them from the table."
 _PAIR = re.compile(r"(.*?)=([^=,]*)(?:,|$)", re.DOTALL)  # a label may hold commas and equals signs
 
 app = typer.Typer(
@@ -90,15 +91,17 @@ def augment(
     """Append generated rows to a table; the rows you have come first, untouched."""
     with _errors():
         _free(output, force, TABLES)
+        from synthaug.augmenting import NOTHING_ADDED
+        from synthaug.errors import tell
         from synthaug.mix.frame import grow_frame
         from synthaug.selection import Agreement, Distance
-        from synthaug.tables import read_table, write_table
+        from synthaug.tables import find_column, read_table, write_table
 
         read = read_table(table, sep=_separator(sep))
         df = read.frame
 
-        column = _column(df, target)
-        labels = df.get(column)
+        column = find_column(df, target)
+        labels = df[column]
         grown, growth = grow_frame(
             df,
             column,
@@ -108,6 +111,8 @@ def augment(
             flag=flag,
             random_state=seed,
         )
+        if growth is None and amount is None:
+            tell([NOTHING_ADDED])
         write_table(grown, output, above=read)
         added = grown[column].iloc[len(df) :].value_counts(sort=False)
         shares = ", ".join(f"{label}: {n}" for label, n in added.items() if n)
@@ -135,15 +140,11 @@ def fit(
     """Learn a table and save the synthesizer in a folder."""
     with _errors():
         _free(output, force, MODEL)
-        from synthaug.codecs.frames import listed
-        from synthaug.errors import DataError
-        from synthaug.tables import read_table
+        from synthaug.tables import find_column, read_table
 
         df = read_table(table, sep=_separator(sep)).frame
 
-        column = _column(df, target)
-        if column not in df:
-            raise DataError(f"There is no column {target!r} in {table}: there are {listed(list(df.columns))}.")
+        column = find_column(df, target)
         synthesizer = _synthesizer(generator, per_class, steps, seed, keep_identifiers)
         synthesizer.fit(df.drop(columns=[column]), df[column], checkpoint=checkpoint)
         synthesizer.save(output, overwrite=force)
@@ -197,28 +198,39 @@ def compare(
     output: Output,
     target: Annotated[str | None, typer.Option("--target", "-t", help="The column that holds the class.")] = None,
     config: Annotated[Path | None, typer.Option(help="A YAML file with what is not given here.")] = None,
-    arm: Annotated[list[str] | None, typer.Option(help="vae, smote, ...; again for each. All but gan.")] = None,
-    estimator: Annotated[list[str] | None, typer.Option(help="logistic, forest, ...; again for each.")] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="balanced_accuracy, roc_auc, ...; again for each.")] = None,
+    arm: Annotated[
+        list[str] | None, typer.Option("--arm", "--arms", help="vae, smote, ...; again for each. All but gan.")
+    ] = None,
+    estimator: Annotated[
+        list[str] | None, typer.Option("--estimator", "--estimators", help="logistic, forest, ...; again for each.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", "--metrics", help="balanced_accuracy, roc_auc, ...; again for each.")
+    ] = None,
     amount: Annotated[str | None, typer.Option(help="Rows to add: a number or a share (0.5).")] = None,
     folds: Annotated[int | None, typer.Option(help="Stratified folds; 5 folds twice by default.")] = None,
     groups: Annotated[str | None, typer.Option(help="A column whose equal values stay together.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same study; 0 by default.")] = None,
     title: Annotated[str | None, typer.Option(help="The line above the verdict.")] = None,
+    fidelity: Annotated[
+        bool, typer.Option("--fidelity", help="Also compare generated rows with the real ones.")
+    ] = False,
+    privacy: Annotated[bool, typer.Option("--privacy", help="Also measure what generated rows give away.")] = False,
     store: Annotated[Path | None, typer.Option(help="A folder from which an interrupted study goes on.")] = None,
     jobs: Annotated[int, typer.Option(help="How many cells run at once; -1 is one a core.")] = -1,
     sep: Separator = ",",
     force: Force = False,
 ) -> None:
     """Measure what each way to enlarge a training set adds, and write a report into a folder."""
-    with _errors():
+    with _errors(_DROP_THEM):
         _free(output, force, COMPARISON)
         from synthaug.config import StudyConfig, measure
         from synthaug.tables import read_table
 
         given = {"target": target, "arms": arm, "estimators": estimator, "metrics": metric, "folds": folds}
         size = None if amount is None else _number(amount, "--amount")
-        study = StudyConfig.of(config, **given, amount=size, groups=groups, seed=seed, title=title)
+        more = {"groups": groups, "seed": seed, "title": title, "fidelity": fidelity, "privacy": privacy}
+        study = StudyConfig.of(config, **given, amount=size, **more)
         df = read_table(table, sep=_separator(sep)).frame
         found = measure(study, df, store=store, n_jobs=jobs)
         _write_study(study, df, found, output, force, table.name)
@@ -265,32 +277,31 @@ def main() -> None:
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
-    """Every error of ours, and of the file system, as one line; a mistake of ours keeps its traceback."""
+def _errors(identifiers: str = _KEEP_THEM) -> Iterator[None]:
+    """Every error of ours, and of the file system, as one line; a mistake of ours keeps its traceback.
+
+    `identifiers` is the advice about them, which the library gives for Python.
+    """
     try:
-        with _warnings():
+        with _warnings(identifiers):
             yield
     except Exception as error:
         from synthaug.errors import SynthaugError
 
         if not isinstance(error, SynthaugError | OSError):
             raise
-        typer.secho(f"Error: {_for_shell(error)}", fg=typer.colors.RED, err=True)
+        typer.secho(f"Error: {_FOR_PYTHON.sub(identifiers, str(error))}", fg=typer.colors.RED, err=True)
         raise typer.Exit(1) from None
 
 
-def _for_shell(message: object) -> str:
-    return _FOR_PYTHON.sub("--keep-identifiers", str(message))
-
-
 @contextmanager
-def _warnings() -> Iterator[None]:
+def _warnings(identifiers: str) -> Iterator[None]:
     """What the library warns of, as one line; other warnings as they are."""
     from synthaug.errors import SynthaugWarning
 
     def show(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
         if issubclass(category, SynthaugWarning):
-            typer.secho(f"Warning: {_for_shell(message)}", fg=typer.colors.YELLOW, err=True)
+            typer.secho(f"Warning: {_FOR_PYTHON.sub(identifiers, str(message))}", fg=typer.colors.YELLOW, err=True)
         else:
             show_others(message, category, *args, **kwargs)
 
@@ -315,11 +326,6 @@ def _free(path: Path, force: bool, kind: str | tuple[str, ...]) -> None:
         raise FileExistsSynthaugError(f"{path} exists: choose another output, or overwrite it with --force.")
     if path.exists() and not (path.is_file() if isinstance(kind, tuple) else (path / kind).exists()):
         raise FileExistsSynthaugError(f"{path} was not written by this command, and --force spares it: choose another.")
-
-
-def _column(df: pd.DataFrame, name: str) -> Any:
-    """The column called `name`, also where its name is no string."""
-    return next((column for column in df.columns if str(column) == name), name)
 
 
 def _separator(text: str) -> str:
@@ -350,7 +356,7 @@ def _synthesizer(generator: str, per_class: bool, steps: int | None, seed: int, 
     )
 
 
-def _amount(text: str | None, labels: pd.Series | None) -> Any:
+def _amount(text: str | None, labels: pd.Series) -> Any:
     if text is None:
         return None
     if "=" not in text:
@@ -364,7 +370,7 @@ def _amount(text: str | None, labels: pd.Series | None) -> Any:
         return amount
     from synthaug.labels import Labels
 
-    return _counts(text, [] if labels is None else Labels.of(labels).classes)
+    return _counts(text, Labels.of(labels).classes)
 
 
 def _counts(text: str, classes: Any) -> Any:
@@ -416,12 +422,14 @@ def _fill_pool(synthesizer: Synthesizer, counts: Any, output: Path, seed: int, f
 
 
 def _about_synthesizer(synthesizer: Synthesizer) -> dict[str, Any]:
+    from synthaug.records import tell_columns
+
     weights = sum(p.numel() for module in synthesizer.generators_ for p in module.parameters())
     return {
         "what": f"synthesizer, {type(synthesizer.generators_[0]).__name__}, "
         f"{'one network a class' if synthesizer.per_class else 'one network'}, {weights:,} weights",
         "classes": ", ".join(f"{label!r} ({n} rows)" for label, n in synthesizer.class_counts_.items()),
-        "columns": ", ".join(f"{name} ({dtype})" for name, dtype in synthesizer.sample(0).records.dtypes.items()),
+        "columns": tell_columns(synthesizer.sample(0).records),
         "seed": synthesizer.seed_,
         "training rows": f"fingerprint {synthesizer.fingerprint_}",
     }
@@ -432,14 +440,15 @@ def _about_pool(path: Path) -> dict[str, Any]:
     from collections import Counter
 
     from synthaug.pool import Pool
+    from synthaug.records import describe, tell_columns
 
     counts: Counter[Any] = Counter()
     for pool in Pool.iter(path):
         counts.update(pool.counts())
     return {
-        "what": f"pool of {counts.total()} generated rows, {pool.records.shape[1]} columns",
+        "what": f"pool of {counts.total()} generated {describe(pool.records, rows='rows')}",
         "classes": ", ".join(f"{label!r} ({n} rows)" for label, n in counts.items()),
-        "columns": ", ".join(f"{name} ({dtype})" for name, dtype in pool.records.dtypes.items()),
+        "columns": tell_columns(pool.records),
         **{
             f"source {i}": f"{s.name}, seed {s.seed}, training rows {s.fingerprint}" for i, s in enumerate(pool.sources)
         },
@@ -448,7 +457,7 @@ def _about_pool(path: Path) -> dict[str, Any]:
 
 def _write_study(study: StudyConfig, df: pd.DataFrame, found: Comparison, output: Path, force: bool, name: str) -> None:
     """The folder of a report, whole or not at all."""
-    from synthaug.config import examples
+    from synthaug.config import closer_look, examples
     from synthaug.evaluate.studies import attempt
     from synthaug.evaluate.wording import POOLED
     from synthaug.files import atomic_folder
@@ -460,8 +469,20 @@ def _write_study(study: StudyConfig, df: pd.DataFrame, found: Comparison, output
     if problem is not None:
         typer.echo(f"The page has no examples of rows: {problem}", err=True)
     shown = {best: rows} if problem is None and len(rows) else None
+    looks = {}
+    for arm in study.arms if study.fidelity or study.privacy else ():
+        problem, looks[arm] = attempt(closer_look, study, df, arm)
+        if problem is not None:
+            typer.echo(f"The page has no closer look at {arm}: {problem}", err=True)
+    true, safe = ({arm: look[i] for arm, look in looks.items() if look and look[i] is not None} for i in (0, 1))
     with atomic_folder(output, overwrite=force) as temporary:
-        found.to_html(temporary / PAGE, title=study.title or f"Does it help on {name}?", examples=shown)
+        found.to_html(
+            temporary / PAGE,
+            title=study.title or f"Does it help on {name}?",
+            examples=shown,
+            fidelity=true or None,
+            privacy=safe or None,
+        )
         found.to_json(temporary / COMPARISON)
         gains.to_csv(temporary / GAINS, index=False)
 

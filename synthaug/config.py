@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 import yaml
 
-from synthaug.errors import DataError, ParameterError, StorageError, raise_problems
+from synthaug.errors import DataError, ParameterError, StorageError, heard, nearest, raise_problems
 from synthaug.evaluate.baselines import default_arms
 from synthaug.evaluate.comparison import Comparison, compare
 from synthaug.evaluate.estimators import default_estimators
 from synthaug.evaluate.metrics import scorers
+from synthaug.evaluate.paired import make_splits
+from synthaug.evaluate.privacy import PrivacyRisk, privacy_risk
+from synthaug.evaluate.resemblance import Fidelity, fidelity
 from synthaug.files import check_file
+from synthaug.rng import as_seed
+from synthaug.tables import find_column
 
-__all__ = ["ARMS", "ESTIMATORS", "StudyConfig", "examples", "measure"]
+__all__ = ["ARMS", "ESTIMATORS", "StudyConfig", "closer_look", "examples", "measure"]
 
 ARMS = (*(name for name in default_arms() if name != "real"), "vae", "gan")
 ESTIMATORS = tuple(default_estimators())
 _MOST_BYTES, _MOST_NAMES, _LONGEST = 64 * 1024, 50, 200
+_SEVERAL = {"arm": "arms", "estimator": "estimators", "metric": "metrics"}  # one word for what may be called either
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,8 @@ class StudyConfig:
         groups: A column whose equal values are never in both parts of a split; it is not learned from.
         seed: The same seed gives the same study.
         title: The line above the verdict.
+        fidelity: Whether to compare the rows of each arm with the real ones; see `closer_look`.
+        privacy: Whether to measure what the rows of each arm give away; likewise.
 
     Raises:
         ParameterError: values of another type, out of bounds, or unknown names; all at once.
@@ -58,6 +66,8 @@ class StudyConfig:
     groups: str | None = None
     seed: int = 0
     title: str | None = None
+    fidelity: bool = False
+    privacy: bool = False
 
     def __post_init__(self) -> None:
         """Check everything, once."""
@@ -66,7 +76,10 @@ class StudyConfig:
 
     @classmethod
     def of(cls, file: Path | None = None, **given: Any) -> Self:
-        r"""A study from a YAML file, in which whatever is `given` and not None or empty comes first.
+        r"""A study from a YAML file, in which whatever is `given` and not None, False or empty comes first.
+
+        In the file, `arm`, `estimator` and `metric` are the same as `arms`, `estimators` and `metrics`; a single name
+        needs no list.
 
         Raises:
             StorageError: a file that is missing, larger than 64 KB, or no YAML.
@@ -80,13 +93,19 @@ class StudyConfig:
         ('smote', 'vae')
         """
         known = [field.name for field in fields(cls)]
-        found = {} if file is None else _read(file)
-        raise_problems((_unknown("key", key, known) for key in found if key not in known), ParameterError)
-        found |= {key: value for key, value in given.items() if value is not None and value != []}
+        found = {} if file is None else _in_the_plural(_read(file))
+        raise_problems(
+            (f"Unknown key {key!r}: {nearest(key, known)}" for key in found if key not in known), ParameterError
+        )
+        found |= {
+            key: value for key, value in given.items() if value is not None and value != [] and value is not False
+        }
         if found.get("target") is None:
             raise ParameterError("Expected the column that holds the class: give --target, or `target` in the file.")
-        values: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in found.items()}
-        return cls(**values)
+        for key in _SEVERAL.values():
+            if isinstance(found.get(key), str | list):
+                found[key] = (found[key],) if isinstance(found[key], str) else tuple(found[key])
+        return cls(**found)
 
     def build_arms(self) -> dict[str, Any]:
         """The arms by name; torch is loaded where one of ours is among them.
@@ -129,6 +148,9 @@ class StudyConfig:
             yield _expected("amount", "a number of rows, or a share of the real ones", self.amount)
         if self.folds is not None and not (_is_whole(self.folds) and 2 <= self.folds <= 100):
             yield _expected("folds", "an integer from 2 to 100", self.folds)
+        for key in ("fidelity", "privacy"):
+            if not isinstance(getattr(self, key), bool):
+                yield _expected(key, "true or false", getattr(self, key))
         if not (_is_whole(self.seed) and 0 <= self.seed < 2**63):
             yield _expected("seed", "an integer of at least 0", self.seed)
 
@@ -146,7 +168,7 @@ def measure(
     ('real', 'duplicate')
     """
     X, y = _records(config, table)
-    groups = None if config.groups is None else table[_column(table, config.groups)]
+    groups = None if config.groups is None else table[find_column(table, config.groups)]
     return compare(
         config.build_arms(),
         config.build_estimators(),
@@ -174,25 +196,51 @@ def examples(config: StudyConfig, table: pd.DataFrame, arm: str, n: int = 6) -> 
     resampler: Any = replace(config, arms=(arm,)).build_arms()[arm] if arm in config.arms else None
     if not hasattr(resampler, "fit_resample"):
         return pd.DataFrame()
-    grown, labels = resampler.fit_resample(X, y)
+    with heard():  # the study has told it
+        grown, labels = resampler.fit_resample(X, y)
     whole = grown.assign(**{config.target: labels}).assign(synthetic=[i >= len(X) for i in range(len(grown))])
     return pd.concat([part.sample(min(n, len(part)), random_state=0) for _, part in whole.groupby("synthetic")])
+
+
+def closer_look(config: StudyConfig, table: pd.DataFrame, arm: str) -> tuple[Fidelity | None, PrivacyRisk | None]:
+    """What `fidelity` and `privacy_risk` say of the rows of an arm, where the study asks for them.
+
+    The arm learns the training rows of the first split of the study; its rows are compared with these and with the
+    test rows, which it has not seen. Both are None for an arm that makes no rows.
+
+    Raises:
+        DataError: rows that are too few or cannot be compared, or an arm that adds none.
+
+    >>> table = pd.DataFrame({"age": range(120), "y": [0, 1, 0] * 40})
+    >>> true, safe = closer_look(StudyConfig(target="y", privacy=True, amount=50), table, "smote")
+    >>> true, safe.sizes
+    (None, {'train': 96, 'synthetic': 50, 'holdout': 24})
+    """
+    X, y = _records(config, table)
+    resampler = replace(config, arms=(arm,)).build_arms()[arm]
+    if not hasattr(resampler, "fit_resample") or not (config.fidelity or config.privacy):
+        return None, None
+    groups = None if config.groups is None else table[find_column(table, config.groups)]
+    with heard():  # the study has told it
+        train, test = make_splits(config.folds, X, y, as_seed(config.seed), groups)[0]
+        grown, labels = resampler.fit_resample(X.iloc[train], y.iloc[train])
+    real, unseen = (X.iloc[rows].assign(**{config.target: y.iloc[rows]}) for rows in (train, test))
+    made = grown.assign(**{config.target: np.asarray(labels)}).iloc[len(train) :]
+    if made.empty:
+        raise DataError("it adds no rows: say how many with `amount`.")
+    how: dict[str, Any] = {"random_state": config.seed}
+    return (
+        fidelity(real, made, holdout=unseen, target=config.target, **how) if config.fidelity else None,
+        privacy_risk(real, made, unseen, **how) if config.privacy else None,
+    )
 
 
 def _records(config: StudyConfig, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     """What is learned from, and the labels as plain values."""
     wanted = [name for name in (config.target, config.groups) if name is not None]
-    columns = [_column(table, name) for name in wanted]
+    columns = [find_column(table, name) for name in wanted]
     y = table[columns[0]]
     return table.drop(columns=columns), pd.Series(y.tolist(), index=y.index, name=y.name)
-
-
-def _column(table: pd.DataFrame, name: str) -> Any:
-    """The column called `name`, also where its name is no string."""
-    found = [column for column in table.columns if str(column) == name]
-    if not found:
-        raise DataError(_unknown("column", name, map(str, table.columns)))
-    return found[0]
 
 
 class _Loader(yaml.SafeLoader):
@@ -225,20 +273,20 @@ def _read(file: Path) -> dict[str, Any]:
     return dict(found)
 
 
+def _in_the_plural(found: dict[str, Any]) -> dict[str, Any]:
+    both = [f"`{one}` and `{several}` are the same: give one of them." for one, several in _SEVERAL.items()
+            if one in found and several in found]  # fmt: skip
+    raise_problems(both, ParameterError)
+    return {_SEVERAL.get(key, key): value for key, value in found.items()}
+
+
 def _name_problems(what: str, names: Any, known: Iterable[str] | None) -> Iterator[str]:
     if not isinstance(names, tuple) or not 0 < len(names) <= _MOST_NAMES or not all(isinstance(n, str) for n in names):
         yield _expected(f"{what}s", f"a list of 1 to {_MOST_NAMES} names", names)
         return
     yield from (f"The {what} {name!r} comes twice." for name in dict.fromkeys(names) if names.count(name) > 1)
     if known is not None:
-        yield from (_unknown(what, name, known) for name in names if name not in known)
-
-
-def _unknown(what: str, name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}."
-    return f"Unknown {what} {name!r}: {hint}"
+        yield from (f"Unknown {what} {name!r}: {nearest(name, known)}" for name in names if name not in known)
 
 
 def _expected(key: str, what: str, value: Any) -> str:

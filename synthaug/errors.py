@@ -6,11 +6,17 @@ caller would catch. A mistake of ours is an `assert`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import sklearn.exceptions
 
 __all__ = [
+    "CollapseWarning",
     "DataError",
     "DataTypeError",
     "DependencyError",
@@ -22,7 +28,10 @@ __all__ = [
     "SynthaugError",
     "SynthaugWarning",
     "TrainingError",
+    "heard",
+    "nearest",
     "raise_problems",
+    "tell",
 ]
 
 
@@ -70,6 +79,26 @@ class SynthaugWarning(UserWarning):
     """Something the user should know, and that stops nothing."""
 
 
+class CollapseWarning(SynthaugWarning):
+    """A generator draws records of a class that are much more alike than real ones."""
+
+
+def nearest(name: object, known: Iterable[object], otherwise: str | None = None) -> str:
+    """The end of a message about an unknown name: the known one that it may stand for, else what is known.
+
+    Args:
+        name: What was given.
+        known: What is allowed.
+        otherwise: What to say where nothing is near; by default, all that is known.
+
+    >>> nearest("vea", ["smote", "vae"]), nearest("x", ["smote", "vae"])
+    ("did you mean 'vae'?", 'known are smote, vae.')
+    """
+    names = [str(one) for one in known]
+    near = difflib.get_close_matches(str(name), names, 1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else otherwise or f"known are {', '.join(names)}."
+
+
 def raise_problems(problems: Iterable[str], error: type[SynthaugError] = DataError) -> None:
     """Raise one error that lists every problem found, or return when there is none.
 
@@ -86,3 +115,40 @@ def raise_problems(problems: Iterable[str], error: type[SynthaugError] = DataErr
         raise error(found[0])
     if found:
         raise error(f"{len(found)} problems:\n" + "\n".join(f"- {problem}" for problem in found))
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """Collect the text of every `SynthaugWarning` of the block instead of showing it; other warnings go their way.
+
+    >>> with heard() as told:
+    ...     warnings.warn("Column 'id' is left out.", SynthaugWarning)
+    >>> told
+    ["Column 'id' is left out."]
+    """
+    told: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SynthaugWarning)
+        show = warnings.showwarning
+
+        def hear(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
+            if issubclass(category, SynthaugWarning):
+                told.append(str(message))
+            else:
+                show(message, category, *args, **kwargs)
+
+        warnings.showwarning = hear
+        yield told
+
+
+def tell(texts: Iterable[str], stacklevel: int = 2) -> None:
+    """Warn of each text once; texts that differ in numbers alone (those of another fold) count as one.
+
+    >>> with heard() as told:
+    ...     tell(["40 values in 40 rows.", "39 values in 40 rows."])
+    >>> told
+    ['40 values in 40 rows.']
+    """
+    first = {re.sub(r"\d+", "#", text): text for text in reversed(list(texts))}
+    for text in reversed(first.values()):
+        warnings.warn(text, SynthaugWarning, stacklevel=stacklevel + 1)

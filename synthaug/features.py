@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+
+from synthaug.errors import raise_problems
 
 __all__ = ["Features", "table_features"]
 
@@ -24,17 +26,39 @@ def table_features(reference: pd.DataFrame) -> Features:
     Numbers and times are standardised by the reference; two different levels of a category are 1 apart; to be missing
     is a level of its own. Only the 64 commonest levels are told apart.
 
+    Raises:
+        DataError: (also of the function) columns of complex numbers, or whose values cannot be read as text, such as
+            bytes; all are named.
+
     >>> table = pd.DataFrame({"a": [1.0, 3.0, None], "b": ["x", "y", "x"]})
     >>> table_features(table)(table).round(2).tolist()
     [[-1.0, 0.0, 0.71, 0.0], [1.0, 0.0, 0.0, 0.71], [0.0, 1.0, 0.71, 0.0]]
     """
-    parts = [_column_features(reference.iloc[:, i]) for i in range(reference.shape[1])]
+    parts = _of_each(reference, [_column_features] * reference.shape[1])
 
     def features(records: pd.DataFrame) -> np.ndarray:
-        blocks = [part(records.iloc[:, i]) for i, part in enumerate(parts)]
+        blocks = _of_each(records, parts)
         return np.hstack(blocks) if blocks else np.zeros((len(records), 0))
 
     return features
+
+
+def _of_each(table: pd.DataFrame, functions: Sequence[Callable[[pd.Series], Any]]) -> list[Any]:
+    """What each function makes of its column; one error for all columns that cannot be read."""
+    found, problems = [], []
+    for i, function in enumerate(functions):
+        column = table.iloc[:, i]
+        try:
+            if column.dtype.kind == "c":
+                raise TypeError("it holds complex numbers")
+            found.append(function(column))
+        except (AttributeError, TypeError, ValueError) as error:  # such as bytes, broken texts, dates of Arrow
+            problems.append(
+                f"Column {table.columns[i]!r}, of dtype {column.dtype}, cannot be read ({error}): convert it, for "
+                "example with `.map(repr)`, or drop it."
+            )
+    raise_problems(problems)
+    return found
 
 
 def _column_features(reference: pd.Series) -> Callable[[pd.Series], np.ndarray]:

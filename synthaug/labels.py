@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from synthaug.arrays import as_array, is_array
 from synthaug.errors import DataError, DataTypeError, SynthaugWarning
 from synthaug.schema import dtype_from_plain, dtype_to_plain, is_storable, is_whole, plain
 
@@ -24,7 +25,7 @@ def check_labels(labels: Any, records: Any = None, *, name: str | None = None) -
     """Labels as a Series with a fresh index, or one clear error.
 
     Args:
-        labels: One label a record: a Series, array, or list of bools, ints, whole floats or strings.
+        labels: One label a record: a Series, array, Tensor, or list of bools, ints, whole floats or strings.
         records: If given, as many records as labels are needed, and if both are pandas objects, the same index.
         name: What to call the labels in messages; by default the name of the Series.
 
@@ -39,10 +40,12 @@ def check_labels(labels: Any, records: Any = None, *, name: str | None = None) -
     ...
     synthaug.errors.DataError: The labels are missing in 1 of 2 records (first at position 1): drop those records or give them a label of their own.
     """  # noqa: E501
+    labels = as_array(labels) if is_array(labels) else labels
     index = labels.index if isinstance(labels, pd.Series) else None
     if isinstance(labels, pd.DataFrame) or getattr(labels, "ndim", 1) != 1:
         raise DataTypeError(
-            f"Expected one label a record (one dimension), got shape {labels.shape}: pass a single column."
+            f"Expected one label a record (one dimension), got shape {labels.shape}: pass a single column, or "
+            "`labels.argmax(1)` of one-hot labels."
         )
     series = pd.Series(labels).reset_index(drop=True)
     what = _called(series, name)
@@ -163,7 +166,7 @@ class Labels:
     def encode(self, labels: Any) -> np.ndarray:
         """Integer codes `(n,)` int64; a label that was not there at `of` is a `DataError`."""
         codes = {label: code for code, label in enumerate(self.classes)}
-        values = [plain(label) for label in labels]
+        values = [plain(label) for label in (as_array(labels) if is_array(labels) else labels)]
         unknown = sorted({repr(value) for value in values if value not in codes})
         if unknown:
             raise DataError(f"Unknown label {unknown[0]}: known are {', '.join(map(repr, self.classes))}.")

@@ -9,9 +9,9 @@ import random
 import secrets
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from synthaug.errors import ParameterError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["RandomState", "as_seed", "derive", "isolated", "numpy_rng", "torch_rng"]
+__all__ = ["RandomState", "as_seed", "derive", "global_states", "isolated", "numpy_rng", "restore_globals", "torch_rng"]
 
 RandomState = int | np.integer | np.random.RandomState | np.random.Generator | None
 _LIMIT = 2**63 - 1
@@ -117,3 +117,40 @@ def isolated(seed: int) -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(numpy)
+
+
+def global_states() -> dict[str, Any]:
+    """The states of the global generators of Python, numpy and torch, as tensors and plain values for a checkpoint.
+
+    >>> sorted(global_states())
+    ['numpy', 'python', 'torch']
+    """
+    import torch
+
+    version, numbers, gauss = random.getstate()
+    kind, keys, *rest = np.random.get_state()
+    assert not isinstance(kind, dict)
+    return {
+        "python": [version, torch.tensor(numbers, dtype=torch.int64), gauss],
+        "numpy": [kind, torch.from_numpy(np.asarray(keys, np.int64)), *rest],
+        "torch": torch.get_rng_state(),
+    }
+
+
+def restore_globals(states: Mapping[str, Any]) -> None:
+    """Put the global generators back to where `global_states` found them: only ever to go on with a run.
+
+    >>> before = global_states()
+    >>> first = np.random.rand(), random.random()
+    >>> restore_globals(before)
+    >>> first == (np.random.rand(), random.random())
+    True
+    >>> restore_globals(before)
+    """
+    import torch
+
+    version, numbers, gauss = states["python"]
+    kind, keys, *rest = states["numpy"]
+    random.setstate((version, tuple(numbers.tolist()), gauss))
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(states["torch"])

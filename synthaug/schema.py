@@ -132,13 +132,15 @@ class Schema:
             texts.append(text)
         return tuple(texts)
 
-    def differences(self, other: Schema) -> list[str]:
-        """What `other` has otherwise, one sentence a column.
+    def differences(self, other: Any) -> list[str]:
+        """What `other`, a schema of a table or of images, has otherwise, one sentence a column.
 
         >>> a, b = pd.DataFrame({"x": [1]}), pd.DataFrame({"x": [1.0]})
         >>> Schema.of(a).differences(Schema.of(b))
         ["Column 'x' has dtype float64 where int64 is expected."]
         """
+        if not isinstance(other, Schema):
+            return [f"There are images where a table with the columns {list(self.names)} is expected."]
         mine, theirs = (
             dict(zip(self.names, self.dtypes, strict=True)),
             dict(zip(other.names, other.dtypes, strict=True)),

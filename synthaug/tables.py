@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from synthaug.errors import DataError, StorageError, SynthaugWarning
+from synthaug.errors import DataError, StorageError, SynthaugWarning, nearest
 from synthaug.files import atomic_write
 
-__all__ = ["TableFile", "read_table", "write_table"]
+__all__ = ["TableFile", "find_column", "read_table", "write_table"]
 
 _LEADING_ZERO = r"[+-]?0\d+"  # a code rather than a number: a postcode, an account
 _DATE = r"\d{4}-\d\d-\d\d"
@@ -51,12 +52,31 @@ def read_table(path: Path, *, sep: str = ",") -> TableFile:
         raise StorageError(f"Expected a .csv or .parquet file, got {path}: convert it first.")
     try:
         return readers[path.suffix](path)
-    except (OSError, DataError):
+    except (StorageError, DataError):
         raise
+    except FileNotFoundError:
+        raise StorageError(f"There is no file {path}: check its name and folder.") from None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # whatever a parser makes of a damaged file
         raise StorageError(
             f"{path} cannot be read as {path.suffix[1:]}: {error}. Is it whole, and of that format?"
         ) from error
+
+
+def find_column(table: pd.DataFrame, name: str) -> Any:
+    """The column called `name`, also where its name is no string.
+
+    Raises:
+        DataError: there is none.
+
+    >>> find_column(pd.DataFrame({7: [1]}), "7")
+    7
+    """
+    found = [column for column in table.columns if str(column) == name]
+    if not found:
+        raise DataError(f"There is no column {name!r}: {nearest(name, table.columns)}")
+    return found[0]
 
 
 def write_table(df: pd.DataFrame, path: Path, *, above: TableFile | None = None) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.pipeline
 from imblearn.pipeline import Pipeline, make_pipeline
 from imblearn.utils import estimator_checks as imblearn_checks
 from sklearn.datasets import load_breast_cancer, make_classification
@@ -12,16 +13,21 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from synthaug import AutoResampler, ClassGaussian, Duplicate, Smote, Synthesizer, augment, choose
-from synthaug.auto import NONE, choose_each
-from synthaug.errors import DataError, ParameterError
+from synthaug import AutoResampler, ClassGaussian, Duplicate, Smote, Synthesizer, augment, choose, preparation
+from synthaug.auto import choose_each
+from synthaug.decisions import NONE
+from synthaug.errors import DataError, ParameterError, SynthaugWarning
 from synthaug.evaluate.baselines import ClassSampler
 from synthaug.evaluate.paired import make_splits
 from synthaug.evaluate.priors import Prior, benchmark_gains, estimator_kind, prior, update
 from synthaug.evaluate.signal import label_signal, null_deviation
+from synthaug.mix.resample import SynthResampler
 from synthaug.oversampling import RowSampler
 
 CHEAP = {"gaussian": ClassGaussian(amount=1.0), "smote": Smote(amount=1.0)}
+
+
+CODES = sklearn.pipeline.make_pipeline(preparation(), KNeighborsClassifier())
 
 
 class Liar(ClassSampler):
@@ -77,7 +83,7 @@ def test_the_better_of_two_is_taken_and_the_table_tells_why(table):
     assert decision.choice == "gaussian"
     assert decision.table["n"].tolist() == [3, 6], "successive halving: the worse half sees half of the splits"
     assert str(decision).startswith("Take gaussian: expected to add ")
-    assert " points of balanced accuracy, after +" in str(decision)
+    assert "] of balanced accuracy, after +" in str(decision)
     assert "| gaussian | +" in decision.to_markdown()
 
 
@@ -146,13 +152,26 @@ def test_update_is_the_normal_posterior():
 
 
 def test_priors_come_from_the_benchmark_and_can_leave_a_table_out():
+    """A table of the largest size hears the sizes near it, and tables with columns of its own kind twice as loudly."""
     gains = benchmark_gains()
-    rows = gains[(gains["arm"] == "vae") & (gains["metric"] == "balanced_accuracy") & (gains["kind"] == "forest")]
-    rows = rows[rows["columns"] == "numeric"]
-    about = {"kind": "forest", "columns": "numeric", "metric": "balanced_accuracy"}
-    assert prior(["vae"], **about).mean[0] == pytest.approx(rows["gain"].mean())
-    left = prior(["vae"], **about, gains=gains[gains["table"] != "yeast4"])
-    assert left.mean[0] == pytest.approx(rows.loc[rows["table"] != "yeast4", "gain"].mean())
+    about = {"kind": "forest", "metric": "balanced_accuracy"}
+    rows = gains[(gains["arm"] == "vae") & (gains[list(about)] == pd.Series(about)).all(axis=1)]
+    weights = np.exp(-2 * np.log(rows["n"] / 500) ** 2) * rows["columns"].map({"numeric": 1.0, "mixed": 0.5})
+    for n in (500, 10_000):
+        expected = prior(["vae"], **about, columns="numeric", n=n)
+        assert expected.mean[0] == pytest.approx(np.average(rows["gain"], weights=weights))
+    left = prior(["vae"], **about, columns="numeric", n=500, gains=gains[gains["table"] != "yeast4"])
+    others = rows["table"] != "yeast4"
+    assert left.mean[0] == pytest.approx(np.average(rows["gain"][others], weights=weights[others]))
+
+
+def test_a_handful_of_rows_is_not_called_noise():
+    """Nothing can be told of three rows, so what usually helps decides."""
+    rng = np.random.default_rng(0)
+    X, y = pd.DataFrame(rng.normal(size=(20, 3))).rename(columns=str), pd.Series([0] * 17 + [1] * 3)
+    splits = make_splits(StratifiedKFold(3), X, y, 0)
+    assert label_signal(X, y, splits, seed=0).there
+    assert choose(KNeighborsClassifier(), X, y, CHEAP, cv=splits, random_state=0).signal.rarest == 3
 
 
 @pytest.mark.parametrize(
@@ -175,6 +194,48 @@ def test_none_gives_the_data_back_as_they_were(table):
     pd.testing.assert_series_equal(y_grown, y)
     assert auto.resampler_ is None
     assert not auto.sample_flag_.any()
+
+
+def test_rows_of_one_group_stay_together_in_the_inner_folds(table):
+    """Each row has a twin with the same group: who sees one in training knows the other."""
+    X, y = (pd.concat([part, part]) for part in table)
+    X = X.set_axis(X.index.astype(str) + np.repeat(["a", "b"], len(X) // 2))
+    y = y.set_axis(X.index)
+    groups = pd.Series(np.tile(np.arange(len(X) // 2), 2), index=X.index)
+    seen = []
+
+    class Spy(ClassSampler):
+        def _sample(self, frame, y, label, n, rng):
+            seen.append(frame.reset_index(drop=True))
+            return frame.iloc[rng.choice(np.flatnonzero(y == label), n)]
+
+    settings = {"random_state": 0, "before": Prior(("spy",), np.zeros(1), np.eye(1))}
+    decision = choose(KNeighborsClassifier(), X, y, {"spy": Spy(amount=10)}, groups=groups, **settings)
+    assert decision.table["n"].tolist() == [6]
+    assert len(seen) == 12  # two classes in each of six splits
+    assert all((frame.value_counts() == 2).all() for frame in seen)
+    seen.clear()
+    choose(KNeighborsClassifier(), X, y, {"spy": Spy(amount=10)}, **settings)
+    assert not all((frame.value_counts() == 2).all() for frame in seen)
+    with pytest.raises(DataError, match="`groups` and the records have different indexes"):
+        choose(KNeighborsClassifier(), X, y, groups=groups.reset_index(drop=True))
+
+
+def test_few_groups_in_a_class_are_named(table):
+    X, y = table
+    with pytest.raises(DataError, match="Class 0 is in 1 group, and 2 are needed"):
+        choose(KNeighborsClassifier(), X, y, CHEAP, groups=np.where(y == 0, -1, np.arange(len(y))))
+
+
+def test_a_resampler_takes_groups_in_fit_resample(table):
+    X, y = table
+    auto = AutoResampler(KNeighborsClassifier(), {"gaussian": CHEAP["gaussian"]}, cv=2, random_state=0)
+    with pytest.raises(DataError, match="Expected one group a record, got 3 groups and 120 records"):
+        auto.fit_resample(X, y, groups=[1, 2, 3])
+    auto.fit_resample(X, y, groups=np.arange(120) // 2)
+    paired = auto.decision_.table
+    auto.fit_resample(X, y)
+    assert not paired.equals(auto.decision_.table)
 
 
 def test_same_seed_same_rows_and_global_state_untouched(table):
@@ -241,3 +302,34 @@ def test_augment_for_a_classifier(table):
     left = augment(noise, "diagnosis", **how)
     assert len(left) == len(noise)
     assert left.attrs["decision"].startswith("Leave the data alone: it cannot be told")
+
+
+def test_augment_says_that_it_adds_nothing():
+    df = pd.DataFrame({"size": [1.0, 1.2, 5.1, 5.0], "kind": ["small", "small", "big", "big"]})
+    message = (
+        r"^No row was added: every class has the size that it shall reach \(by default that of the largest\)\. Say how "
+        r"many rows to add with `amount`, such as 0\.5 for half as many as there are\.$"
+    )
+    with pytest.warns(SynthaugWarning, match=message):
+        assert len(augment(df, "kind", random_state=0)) == 4
+    assert len(augment(df, "kind", amount=0, random_state=0)) == 4  # as was said
+
+
+def test_identifiers_are_told_once_and_how_to_keep_them(table):
+    X, y = table
+    X, y = X.iloc[:60].assign(code=[f"id-{i}" for i in range(60)]), y.iloc[:60]
+    synthesizer = Synthesizer(max_steps=5)
+    start = (
+        "The columns 'code' look like identifiers (text in which hardly a value comes twice) and are left out of the "
+        "model: synthetic records miss them. Keep them with "
+    )
+    with pytest.warns(SynthaugWarning) as caught:
+        choose(CODES, X, y, {"vae": SynthResampler(synthesizer, amount=20)}, cv=2, random_state=0)
+    assert [str(one.message).startswith(start) for one in caught] == [True]
+    with pytest.warns(SynthaugWarning) as caught:
+        augment(X.assign(kind=y), "kind", amount=20, synthesizer=synthesizer, random_state=0)
+    assert [str(one.message) for one in caught] == [
+        f"{start}`synthesizer=Synthesizer(TableCodec(identifiers='keep'))` or "
+        "`synthesizer=Synthesizer(TableCodec(column_types={'code': 'category'}))`."
+    ]
+    assert caught[0].filename == __file__

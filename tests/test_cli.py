@@ -181,8 +181,17 @@ def test_numbers_for_names(here):
 @pytest.mark.parametrize("command", ["augment", "fit"])
 def test_targets_tables_and_outputs_that_are_not_there(here, command):
     output = "o.csv" if command == "augment" else "o"
-    refused(here, command, "train.csv", "-t", "z", "-o", output, match="no column 'z'")
-    refused(here, command, "none.csv", "-t", "y", "-o", output, match="none.csv")
+    refused(here, command, "train.csv", "-t", "z", "-o", output, match="There is no column 'z': known are size,")
+    refused(
+        here,
+        command,
+        "none.csv",
+        "-t",
+        "y",
+        "-o",
+        output,
+        match="There is no file none.csv: check its name and folder.",
+    )
     refused(here, command, "train.csv", "-t", "y", "-o", f"none/{output}", match="There is no folder none")
     refused(here, command, "train.txt", "-t", "y", "-o", output, match="Expected a .csv or .parquet file")
     refused(here, command, "train.csv", "-t", "y", "-o", output, "-g", "foo", match="vae or gan, got 'foo'")

@@ -11,6 +11,8 @@ from synthaug.cli import app
 from synthaug.config import StudyConfig, examples
 from synthaug.errors import DataError
 from synthaug.evaluate.comparison import Comparison
+from synthaug.mix.resample import SynthResampler
+from synthaug.synthesizer import Synthesizer
 
 FEW = ["--arm", "smote", "--arm", "class_weight", "--estimator", "logistic", "--folds", 3, "--jobs", 1]
 
@@ -73,6 +75,53 @@ def test_a_report_is_written_and_the_verdict_is_said(done):
     html = (home / "report" / "index.html").read_text("utf-8")
     assert "Does it help on train.csv?" in html
     assert html.count('<tr class="marked">') in (0, 6)
+
+
+def test_options_may_be_in_the_plural_like_the_keys(here):
+    few = ["--arms", "smote", "--arms", "jitter", "--estimators", "logistic", "--metrics", "roc_auc", "--folds", 2]
+    assert run("compare", "train.csv", "-t", "y", *few, "--jobs", 1, "-o", "report")[0] == 0
+    found = Comparison.from_json("report/comparison.json")
+    assert (found.arms, found.estimators, found.metrics) == (("real", "smote", "jitter"), ("logistic",), ("roc_auc",))
+
+
+def test_fidelity_and_privacy_are_measured_when_asked_for(here, done):
+    few = ["--arm", "class_weight", "--arm", "duplicate", "--estimator", "logistic", "--folds", 2, "--amount", 60]
+    code, _, err = run("compare", "train.csv", "-t", "y", *few, "--fidelity", "--privacy", "--jobs", 1, "-o", "report")
+    assert (code, err) == (0, "")
+    html = (here / "report" / "index.html").read_text("utf-8")
+    assert "How true to the data" in html
+    assert "What it gives away" in html
+    assert "duplicate: Records are copied: 100.0%" in html
+    assert "duplicate: in all" in html
+    assert "class_weight: in all" not in html
+    home, _ = done
+    plain = (home / "report" / "index.html").read_text("utf-8")
+    assert "How true to the data" not in plain
+    assert "What it gives away" not in plain
+
+
+def test_a_closer_look_that_cannot_be_had_is_told_and_the_rest_is_written(here):
+    even = table(90).assign(y=["ill", "well"] * 45)
+    even.to_csv("even.csv", index=False)
+    (here / "study.yaml").write_text("target: y\narm: smote\nestimator: logistic\nfolds: 3\nprivacy: true\n")
+    code, out, err = run("compare", "even.csv", "--config", "study.yaml", "--jobs", 1, "-o", "report")
+    assert code == 0
+    assert err == "The page has no closer look at smote: DataError: it adds no rows: say how many with `amount`.\n"
+    assert out.startswith("Nothing was tried: no arm added rows.")
+    assert "What it gives away" not in (here / "report" / "index.html").read_text("utf-8")
+
+
+def test_identifiers_are_told_once_for_all_folds(here, monkeypatch):
+    quick = SynthResampler(Synthesizer(max_steps=5), random_state=0)
+    monkeypatch.setattr(StudyConfig, "_ours", lambda self, name: quick)
+    table().assign(id=[f"id-{i}" for i in range(60)]).to_csv("ids.csv", index=False)
+    arms = ["--arm", "vae", "--estimator", "logistic", "--folds", 2]
+    code, _, err = run("compare", "ids.csv", "-t", "y", *arms, "--jobs", 1, "-o", "report")
+    assert code == 0
+    assert err == (
+        "Warning: The columns 'id' look like identifiers (text in which hardly a value comes twice) and are left out "
+        "of the model: synthetic records miss them. Drop them from the table.\n"
+    )
 
 
 def test_a_page_is_made_again_from_what_was_measured(done, tmp_path):
@@ -140,7 +189,7 @@ def test_an_arm_that_fails_is_told_by_the_exit_code_and_the_rest_is_written(here
 @pytest.mark.parametrize(
     ("args", "match"),
     [
-        (["--target", "z"], "Unknown column 'z': known are size, kind, when, patient, y."),
+        (["--target", "z"], "There is no column 'z': known are size, kind, when, patient, y."),
         ([], "Expected the column that holds the class: give --target, or `target` in the file."),
         (["-t", "y", "--arm", "vea"], "Unknown arm 'vea': did you mean 'vae'?"),
         (["-t", "y", "--estimator", "tree"], "Unknown estimator 'tree': known are logistic,"),
@@ -182,5 +231,5 @@ def test_examples_are_real_rows_and_made_ones():
     real = found[~found["synthetic"]]
     assert real["size"].isin(df["size"]).all()
     assert examples(StudyConfig(target="y"), df, "class_weight").empty
-    with pytest.raises(DataError, match="Unknown column"):
+    with pytest.raises(DataError, match="There is no column 'z'"):
         examples(StudyConfig(target="z"), df, "smote")

@@ -27,14 +27,15 @@ from threadpoolctl import threadpool_limits
 
 from synthaug.errors import DataError, ParameterError, StorageError, SynthaugWarning
 from synthaug.evaluate.adapters import ClassWeight, TunedThreshold
-from synthaug.evaluate.baselines import Duplicate, Jitter
+from synthaug.evaluate.baselines import Duplicate, Jitter, Smote
 from synthaug.evaluate.comparison import compare
 from synthaug.evaluate.paired import make_splits
 from synthaug.evaluate.results import Comparison
 from synthaug.evaluate.stats import bootstrap, corrected_resampled_t, splits_needed
-from synthaug.evaluate.wording import verdict
+from synthaug.evaluate.wording import Unit, verdict
 from synthaug.fingerprint import digests, fingerprint
 from synthaug.pool import Pool, Source
+from synthaug.report import page
 
 
 class Adding:
@@ -198,7 +199,7 @@ def test_default_arms_on_a_frame_of_mixed_columns():
     assert found.arms == ("real", "duplicate", "class_weight", "threshold", "smote", "jitter", "gaussian")
     assert found.estimators == ("LogisticRegression",)
     assert found.failures.empty
-    assert list(found.scores) == ["arm", "estimator", "split", "metric", "score", "seconds", "peak_mb"]
+    assert list(found.scores) == ["arm", "estimator", "split", "metric", "score", "seconds", "peak_mb", "added"]
     assert len(found.scores) == 21
 
 
@@ -286,7 +287,7 @@ def test_markdown_in_full():
 
     assert pooled["low"] > 0
     assert found.to_markdown() == (
-        f"dup adds {cell(pooled)}, in points of balanced accuracy, over the real data alone.\n\n"
+        f"dup adds {cell(pooled).replace(' ', ' points ', 1)} of balanced accuracy.\n\n"
         "| gain in balanced_accuracy (points) | near | far | all |\n"
         "| --- | --- | --- | --- |\n"
         f"| dup | {cell(near, '+')} | {cell(far, '+')} | {cell(pooled, '+')} |"
@@ -297,7 +298,7 @@ def test_markdown_in_full():
 def test_verdict_when_nothing_helps(problem):
     found = compare({"again": None}, GaussianNB(), *problem, cv=2, scoring="neg_log_loss", random_state=0)
     first = found.to_markdown().splitlines()[0]
-    assert first == "Nothing tried helps beyond chance (1 tried), in neg log loss, over the real data alone."
+    assert first == "Nothing tried helps neg log loss beyond chance (1 tried)."
 
 
 def test_versus_another_arm(problem):
@@ -559,8 +560,8 @@ def test_what_may_have_gone_unseen_is_told(problem):
     found = compare({"jitter": Jitter()}, KNeighborsClassifier(), *problem, cv=4, random_state=1)
     high = found.gains().query("estimator == 'all'")["high"].item()
     assert found.verdict() == (
-        f"Nothing tried helps beyond chance (1 tried; a gain of up to {100 * high:.1f} cannot be ruled out), in points "
-        "of balanced accuracy, over the real data alone."
+        f"Nothing tried helps balanced accuracy beyond chance (1 tried; a gain of up to {100 * high:.1f} points cannot "
+        "be ruled out)."
     )
     with pytest.raises(ParameterError, match=r"^Expected `metric` to be one of balanced_accuracy, got 'f1'\.$"):
         found.verdict("f1")
@@ -695,7 +696,42 @@ def test_the_verdict_names_the_nearest_where_many_tries_leave_nothing_sure():
     pooled = pd.DataFrame(
         {"arm": ["a", "b"], "gain": [0.05, 0.01], "low": [0.01, -0.02], "high": [0.09, 0.04], "n": 9, "p_holm": 0.08}
     )
-    assert verdict(pooled, "balanced_accuracy", share=True) == (
-        "Nothing tried helps beyond chance (2 tried; the nearest, a, adds 5.0 [1.0, 9.0]), in points of balanced "
-        "accuracy, over the real data alone."
+    assert verdict(pooled, Unit("balanced_accuracy", share=True)) == (
+        "Nothing tried helps balanced accuracy beyond chance (2 tried; the nearest, a, adds 5.0 points [1.0, 9.0])."
     )
+
+
+def test_the_verdict_is_short_and_names_all_that_is_sure():
+    rows = [("c", 0.01), ("worst", -0.03), ("a", 0.0312), ("b", 0.02), ("bad", -0.02)]
+    pooled = pd.DataFrame(
+        [{"arm": n, "gain": g, "low": g - 0.005, "high": g + 0.005, "n": 9, "p_holm": 0.01} for n, g in rows]
+    )
+    assert verdict(pooled, Unit("accuracy", share=True)) == (
+        "a adds 3.1 points [2.6, 3.6] of accuracy; b adds 2.0, c 1.0; worst costs 3.0, bad 2.0."
+    )
+    assert verdict(pooled[pooled["gain"] < 0], Unit("neg_log_loss", share=False)) == (
+        "Nothing tried helps neg log loss beyond chance (2 tried); worst costs 0.030 [0.025, 0.035]; bad costs 0.020 "
+        "[0.015, 0.025]."
+    )
+
+
+def test_rows_that_were_not_added_are_not_judged(problem):
+    """Equal classes and no `amount`: every arm that makes rows leaves them as they are."""
+    X, y = problem
+    rows = np.concatenate([np.flatnonzero(y == label)[:30] for label in (0, 1)])
+    X, y = X[rows], y[rows]
+    arms = {"dup": Duplicate(), "smote": Smote()}
+    remedy = (
+        "Without `amount`, classes only grow to the size of the largest: say how many rows to add, such as 0.5 for "
+        "half as many as there are."
+    )
+    found = compare(arms, NB, X, y, cv=3, random_state=0)
+    assert found.verdict() == f"Nothing was tried: no arm added rows. {remedy}"
+    assert found.to_markdown().startswith(found.verdict())
+    assert found.idle() == {"dup": 0.0, "smote": 0.0}
+    html = page(found)
+    assert f"<h1>{found.verdict()}</h1>" in html
+    assert "Say how many rows to add, and measure again." in html
+    some = compare({**arms, "weights": ClassWeight()}, TREE, X, y, cv=3, random_state=0).verdict()
+    assert some == f"Nothing tried helps balanced accuracy beyond chance (1 tried). dup, smote added no rows. {remedy}"
+    assert compare({"dup": Duplicate(amount=9)}, NB, X, y, cv=3, random_state=0).idle() == {}

@@ -27,10 +27,12 @@ def test_every_key_is_read(written):
     groups: patient
     seed: 3
     title: Does it help?
+    fidelity: true
+    privacy: yes
     """
     found = StudyConfig.of(written(text))
     assert found == StudyConfig(
-        "y", ("smote", "vae"), ("forest",), ("roc_auc", "f1_macro"), 0.5, 4, "patient", 3, "Does it help?"
+        "y", ("smote", "vae"), ("forest",), ("roc_auc", "f1_macro"), 0.5, 4, "patient", 3, "Does it help?", True, True
     )
     assert list(found.build_arms()) == ["smote", "vae"]
     assert list(found.build_estimators()) == ["forest"]
@@ -40,6 +42,12 @@ def test_what_is_given_comes_before_the_file(written):
     path = written("target: y\nseed: 3\narms: [smote]")
     found = StudyConfig.of(path, target="z", arms=["vae", "gan"], seed=None, metrics=[])
     assert (found.target, found.arms, found.seed, found.metrics) == ("z", ("vae", "gan"), 3, ("balanced_accuracy",))
+
+
+def test_keys_may_be_in_the_singular_like_the_options(written):
+    found = StudyConfig.of(written("target: y\narm: smote\nestimator: [forest, mlp]\nmetric: roc_auc"))
+    assert (found.arms, found.estimators, found.metrics) == (("smote",), ("forest", "mlp"), ("roc_auc",))
+    assert StudyConfig.of(written("target: y\narms: smote")).arms == ("smote",)
 
 
 def test_all_is_tried_but_the_slow_one():
@@ -59,11 +67,13 @@ def test_every_arm_can_be_built_and_has_the_seed_and_the_amount():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("target: y\narm: [smote]", "Unknown key 'arm': did you mean 'arms'?"),
+        ("target: y\narmes: [smote]", "Unknown key 'armes': did you mean 'arms'?"),
+        ("target: y\narm: smote\narms: [vae]", "`arm` and `arms` are the same: give one of them."),
+        ("target: y\nprivacy: 3", "Expected `privacy` to be true or false, got 3."),
         ("target: y\nclass_path: os.system", "Unknown key 'class_path': known are "),
         ("target: y\narms: [smoat]", "Unknown arm 'smoat': did you mean 'smote'?"),
         ("target: y\nestimators: [sklearn.svm.SVC]", "Unknown estimator 'sklearn.svm.SVC': known are logistic, "),
-        ("target: y\narms: smote", "Expected `arms` to be a list of 1 to 50 names, got 'smote'."),
+        ("target: y\narms: 3", "Expected `arms` to be a list of 1 to 50 names, got 3."),
         ("target: y\narms: []", "Expected `arms` to be a list of 1 to 50 names, got ()."),
         ("target: y\narms: [[smote]]", "Expected `arms` to be a list of 1 to 50 names, got (['smote'],)."),
         ("target: y\narms: [vae, vae]", "The arm 'vae' comes twice."),

@@ -1,9 +1,13 @@
 """Features of tables are finite for any column and tell its values apart."""
 
+import datetime
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from synthaug.errors import DataError
 from synthaug.features import table_features
 
 
@@ -27,3 +31,30 @@ def test_features_are_finite_and_tell_values_apart(column):
         for j in range(3):
             assert (distinct[i] == distinct[j]) == bool((x[i] == x[j]).all())
     assert table_features(frame)(frame[:0]).shape == (0, x.shape[1])
+
+
+UNREADABLE = {
+    "bytes": pd.Series([b"a", b"\xff"]),
+    "half a surrogate pair": pd.Series(["a", "\ud800"], dtype=object),
+    "days of Arrow": pd.Series([datetime.date(2020, 1, 1)] * 2, dtype=pd.ArrowDtype(pa.date32())),
+    "complex": pd.Series([1j, 2j]),
+}
+
+
+def test_columns_that_cannot_be_read_are_all_named_and_the_remedy_works():
+    table = pd.DataFrame({**UNREADABLE, "fine": [1, 2]})
+    with pytest.raises(DataError) as caught:
+        table_features(table)
+    first, *lines = str(caught.value).splitlines()
+    assert first == "4 problems:"
+    for name, line in zip(UNREADABLE, lines, strict=True):
+        assert line.startswith(f"- Column {name!r}, of dtype {table[name].dtype}, cannot be read (")
+        assert line.endswith("): convert it, for example with `.map(repr)`, or drop it.")
+    mended = table.assign(**{name: table[name].map(repr) for name in UNREADABLE})
+    assert np.isfinite(table_features(mended)(mended)).all()
+
+
+def test_a_column_that_can_no_longer_be_read_is_named():
+    features = table_features(pd.DataFrame({"a": ["x", "y"]}))
+    with pytest.raises(DataError, match="Column 'a', of dtype object, cannot be read"):
+        features(pd.DataFrame({"a": [b"\xff", b"x"]}))

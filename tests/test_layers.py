@@ -12,15 +12,19 @@ import synthaug
 ROOT = Path(synthaug.__file__).parent
 GROUND, ROOF = 0, 8
 PARTS = {
-    GROUND: "__init__ amounts errors features files fingerprint labels oversampling rng schema shards spec tables",
+    GROUND: (
+        "__init__ amounts arrays errors features files fingerprint image_sources images items labels oversampling "
+        "records rng schema shards spec tables"
+    ),
     1: "codecs generators pool evaluate report",
     2: "selection",
     3: "synthesizer",
     4: "mix",
-    ROOF: "auto config testing",
-    ROOF + 1: "augmenting",
-    ROOF + 2: "demo",
-    ROOF + 3: "cli",
+    ROOF: "config decisions testing",
+    ROOF + 1: "auto",
+    ROOF + 2: "augmenting",
+    ROOF + 3: "demo",
+    ROOF + 4: "cli",
 }
 FLOOR = {part: floor for floor, parts in PARTS.items() for part in parts.split()}
 MEASURING = {"evaluate", "report"}

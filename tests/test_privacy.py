@@ -45,6 +45,15 @@ def jittered(frame, scale):
     return frame.assign(**{name: frame[name] + scale * rng.normal(size=len(frame)) for name in ("size", "debt")})
 
 
+def test_printed_it_is_a_sentence_with_its_numbers():
+    found = privacy_risk(mixed(60, 0), mixed(60, 0), mixed(60, 1), random_state=0, n_attacks=20)
+    assert str(found) == found.verdict()
+    assert str(found).startswith("Records are copied: 100.0% of the synthetic records equal a training record (0.0% ")
+    worst = found.attacks.loc[found.attacks["risk"].idxmax()]
+    interval = f"{worst['risk']:.2f} [{worst['low']:.2f}, {worst['high']:.2f}]"
+    assert repr(found) == f"PrivacyRisk(risk {interval} by {worst['attack']}, 60 exact copies)"
+
+
 # The generator is the culprit
 
 

@@ -4,6 +4,7 @@ import importlib.metadata
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,12 @@ def test_a_public_name_is_documented_with_an_example(name):
     assert value.__module__ == synthaug._HOME[name]
     is_exception = isinstance(value, type) and issubclass(value, Exception)
     assert is_exception or ">>>" in value.__doc__, "add a doctest"
+
+
+def test_no_module_is_called_like_a_public_name():
+    """`from synthaug import fidelity` must not depend on what was imported before (STYLE.md, rule 8)."""
+    modules = {path.stem for path in Path(synthaug.__file__).parent.rglob("*.py")}
+    assert modules.isdisjoint(set(synthaug.__all__) - {"__version__"})
 
 
 def test_an_unknown_name_is_an_attribute_error():

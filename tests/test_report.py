@@ -14,14 +14,16 @@ import pytest
 from browser import MISSING, open_browser
 
 from synthaug.errors import DataError, ParameterError
-from synthaug.evaluate.fidelity import fidelity
 from synthaug.evaluate.privacy import privacy_risk
+from synthaug.evaluate.resemblance import fidelity
 from synthaug.evaluate.results import Comparison
+from synthaug.evaluate.wording import Unit
 from synthaug.report import page, plot_curve, plot_gains, write
 from synthaug.report.html import _style
 from synthaug.report.parts import MINUS
 from synthaug.report.svg import contact_sheet, png, ticks
 
+SCORES = ["arm", "estimator", "split", "metric", "score", "seconds", "peak_mb", "added"]
 FAILURES = ["arm", "estimator", "split", "error"]
 SPLITS, VOID = 10, {"meta", "link", "br", "img", "hr", "input"}
 
@@ -37,7 +39,7 @@ def comparison(
         noise = rng.normal(scale=0.01, size=base.shape) * (arm != "real" and effect != 0)
         for split, i, j in np.ndindex(base.shape):
             score = base[split, i, j] + effect + noise[split, i, j]
-            scores.append((arm, estimators[i], split, metrics[j], score, 0.1, 5.0))
+            scores.append((arm, estimators[i], split, metrics[j], score, 0.1, 5.0, 9.0))
         recalls += [
             (arm, name, split, label, 0.5 + effect, 9)
             for split in range(SPLITS)
@@ -45,7 +47,7 @@ def comparison(
             for label in labels
         ]
     parts = {
-        "scores": pd.DataFrame(scores, columns=["arm", "estimator", "split", "metric", "score", "seconds", "peak_mb"]),
+        "scores": pd.DataFrame(scores, columns=SCORES),
         "recalls": pd.DataFrame(recalls, columns=["arm", "estimator", "split", "label", "recall", "support"]),
         "splits": pd.DataFrame({"split": range(SPLITS), "n_train": 80, "n_test": 20}),
         "failures": pd.DataFrame(columns=FAILURES),
@@ -184,10 +186,14 @@ def test_every_figure_and_image_says_what_it_is(everything):
         ({"ours": 0.05}, r"ours adds [45]\.\d points \[\d\.\d, \d\.\d\] of balanced accuracy\.", "Use ours."),
         (
             {"ours": -0.05},
-            r"Nothing tried helps beyond chance \(1 tried.*\); ours costs \d\.\d .*",
+            r"Nothing tried helps balanced accuracy beyond chance \(1 tried.*\); ours costs \d\.\d points \[.*\]\.",
             "Leave the data as they are.",
         ),
-        ({"ours": 0.0}, r"Nothing tried helps beyond chance \(1 tried\).*", "Leave the data as they are."),
+        (
+            {"ours": 0.0},
+            r"Nothing tried helps balanced accuracy beyond chance \(1 tried\)\.",
+            "Leave the data as they are.",
+        ),
     ],
 )
 def test_the_verdict_comes_first(effects, headline, advice):
@@ -196,6 +202,25 @@ def test_the_verdict_comes_first(effects, headline, advice):
     assert re.fullmatch(headline, told[1])
     assert told[2].startswith(advice)
     assert html.index("<h1>") < html.index("<h2")
+
+
+def test_a_class_that_is_a_number_is_called_a_class():
+    words = Reader(page(comparison({"ours": 0.05}, labels=(0, "1", "yes")))).words()
+    for name in ("class 0", "class 1", "yes"):
+        assert re.search(rf" {name} ours", words), name
+
+
+def test_the_sentence_and_the_figure_round_alike():
+    """0.0245 is 2.5 by one way to round and 2.4 by another."""
+    for metric, effect in (("balanced_accuracy", 0.0245), ("neg_log_loss", 1.23456)):
+        found = comparison({"ours": effect}, metrics=(metric,))
+        if metric == "neg_log_loss":
+            found = comparison(
+                {"ours": 0}, metrics=(metric,), scores=found.scores.assign(score=found.scores["score"] - 1)
+            )
+        words = Reader(page(found)).words()
+        told = re.match(r"ours adds ([\d.]+)(?: points)? (\[.*?\])", found.verdict())
+        assert f"+{told[1]} {told[2]}" in words
 
 
 def test_one_split_cannot_tell():
@@ -261,6 +286,8 @@ def test_a_large_study_stays_small():
         gains_by_class=lambda: pd.concat([gains.assign(label=label) for label in range(40)]),
         costs=lambda: pd.DataFrame({"arm": arms, "seconds": 1.0, "peak_mb": 1.0}),
         verdict=lambda: "Much was tried.",
+        unit=lambda metric, minus: Unit(metric, True, minus),
+        idle=dict,
     )
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (500, 200, 200, 3), dtype=np.uint8)

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from synthaug.errors import ParameterError, StorageError
+from synthaug.errors import ParameterError, StorageError, SynthaugWarning
 from synthaug.evaluate import studies
 from synthaug.evaluate.adapters import ClassWeight
 from synthaug.evaluate.baselines import Duplicate, Jitter
@@ -29,6 +30,25 @@ from synthaug.evaluate.studies import describe, digest, identity, measured, run_
 X, Y = make_classification(120, weights=[0.8], random_state=0)
 ARMS = {"dup": Duplicate(), "weights": ClassWeight(), "jitter": Jitter()}
 MODELS = {"lr": LogisticRegression(), "nb": GaussianNB()}
+
+
+class Odd(Duplicate):
+    """Warns in every fold, and of another number in each."""
+
+    def _sample(self, frame, y, label, n, rng):
+        warnings.warn(f"The column 'id' is odd in {int(frame.iloc[0, 0] * 1000)} ways.", SynthaugWarning, stacklevel=1)
+        return super()._sample(frame, y, label, n, rng)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_warning_of_the_cells_is_shown_once(tmp_path, n_jobs):
+    arms = {"odd": Odd()}
+    for _ in range(2):  # the second time from the store
+        with pytest.warns(SynthaugWarning) as caught:
+            study(tmp_path, arms=arms, n_jobs=n_jobs)
+        assert len(caught) == 1
+        assert str(caught[0].message).startswith("The column 'id' is odd in ")
+        assert caught[0].filename == __file__
 
 
 def study(store, **changes):

@@ -217,7 +217,9 @@ def test_bad_records_and_labels_are_named():
     records, labels = table()
     with pytest.raises(DataError, match="^The labels \\('kind'\\) are missing in 1 of 60 records"):
         Synthesizer().fit(records, labels.mask(labels.index == 3))
-    with pytest.raises(DataTypeError, match="^Expected the records to be a pandas DataFrame, got ndarray"):
+    with pytest.raises(
+        DataTypeError, match="^Expected the records to be a pandas DataFrame, or images in an array, got ndarray"
+    ):
         Synthesizer().fit(np.zeros((60, 2)), labels)
 
 

@@ -7,7 +7,6 @@ same classes count for every arm.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import average_precision_score, get_scorer, get_scorer_names, roc_auc_score
 
-from synthaug.errors import DataError, ParameterError, raise_problems
+from synthaug.errors import DataError, ParameterError, nearest, raise_problems
 from synthaug.schema import plain
 
 __all__ = ["Scorer", "brier", "class_recalls", "expected_calibration_error", "log_loss", "scorers"]
@@ -273,8 +272,7 @@ def _problems(scorer: Any) -> list[str]:
     names = sorted({*_OURS, *get_scorer_names()})
     if callable(scorer) or (isinstance(scorer, str) and scorer in names):
         return []
-    near = difflib.get_close_matches(str(scorer), names, 1)
-    hint = f"did you mean {near[0]!r}?" if near else "see sklearn.metrics.get_scorer_names()."
+    hint = nearest(scorer, names, "see sklearn.metrics.get_scorer_names().")
     return [f"Expected `scoring` to be a scorer or the name of one, got {scorer!r}: {hint}"]
 
 

@@ -23,7 +23,7 @@ from synthaug.fingerprint import row_hashes
 from synthaug.rng import derive
 from synthaug.schema import plain
 
-__all__ = ["Split", "Study", "is_pool", "leaks", "make_splits", "score_cell", "seeded", "take"]
+__all__ = ["Split", "Study", "check_groups", "is_pool", "leaks", "make_splits", "score_cell", "seeded", "take"]
 
 Split = tuple[np.ndarray, np.ndarray]
 _FOLDS, _REPEATS = 5, 2
@@ -49,7 +49,7 @@ def make_splits(cv: Any, X: Any, y: pd.Series | None, seed: int, groups: Any = N
     [[4, 5]]
     """
     n = len(X) if y is None else len(y)
-    names = None if groups is None else _checked_groups(groups, X, n)
+    names = None if groups is None else check_groups(groups, X, n)
     if cv is None or (isinstance(cv, int | np.integer) and not isinstance(cv, bool)):
         pairs = _stratified(cv, y, n, seed, names)
     elif hasattr(cv, "split") and not isinstance(cv, str):
@@ -68,7 +68,12 @@ def make_splits(cv: Any, X: Any, y: pd.Series | None, seed: int, groups: Any = N
     return splits
 
 
-def _checked_groups(groups: Any, X: Any, n: int) -> np.ndarray:
+def check_groups(groups: Any, X: Any, n: int) -> np.ndarray:
+    """Codes of the groups of `n` records `X`, `(n,)`; a `DataError` for groups that do not fit.
+
+    >>> check_groups(["ann", "bob", "ann"], None, 3)
+    array([0, 1, 0])
+    """
     if isinstance(groups, pd.Series) and isinstance(X, pd.DataFrame) and not groups.index.equals(X.index):
         raise DataError("`groups` and the records have different indexes: align them with `groups.loc[X.index]`.")
     codes, _ = pd.factorize(np.asarray(groups))
@@ -188,8 +193,9 @@ def score_cell(study: Study, cell: tuple[str, int]) -> dict[str, Any]:
     """One arm on one split: resample the training rows once, then fit and score every estimator.
 
     Returns:
-        `seconds` and `peak_mb` that resampling took, and rows without arm and split: `scores` (estimator, metric,
-        score), `recalls` (estimator, label, recall, support) and `failures` (estimator, error).
+        `seconds` and `peak_mb` that resampling took, how many rows it `added` (None where it makes none), and
+        rows without arm and split: `scores` (estimator, metric, score), `recalls` (estimator, label, recall, support)
+        and `failures` (estimator, error).
     """
     name, number = cell
     train, test = study.splits[number]
@@ -197,9 +203,10 @@ def score_cell(study: Study, cell: tuple[str, int]) -> dict[str, Any]:
     real = take(study.X, train), take(study.y, train)
     held_out = take(study.X, test), take(study.y, test)
     error: str | None = None
-    rows, seconds, peak = real, 0.0, 0.0
+    rows, seconds, peak, added = real, 0.0, 0.0, None
     if arm is not None and not isinstance(arm, EstimatorArm):
         (error, rows), seconds, peak = measured(attempt, _resampled, arm, *real, derive(study.seed, "arm", number))
+        added = attempt(lambda: len(rows[1]) - len(train))[1]
     scores, recalls, failures = [], [], []
     for model_name, estimator in study.estimators.items():
         if model_name in skipped:
@@ -213,7 +220,8 @@ def score_cell(study: Study, cell: tuple[str, int]) -> dict[str, Any]:
             problem = next((f"{wrong} (metric {metric!r})" for metric, (wrong, _) in tried.items() if wrong), None)
         if problem is not None:
             failures.append([model_name, problem])
-    return {"seconds": seconds, "peak_mb": peak, "scores": scores, "recalls": recalls, "failures": failures}
+    costs = {"seconds": seconds, "peak_mb": peak, "added": added}
+    return {**costs, "scores": scores, "recalls": recalls, "failures": failures}
 
 
 def _resampled(arm: Any, X: Any, y: Any, seed: int) -> tuple[Any, Any]:

@@ -26,7 +26,9 @@ _KINDS = {
     "boosting": ("HistGradientBoostingClassifier", "GradientBoostingClassifier", "XGBClassifier", "LGBMClassifier"),
     "mlp": ("MLPClassifier",),
 }
-_COLUMNS = ["table", "columns", "kind", "arm", "metric", "gain"]
+_KEYS = ["table", "columns", "kind", "arm", "metric"]
+_OTHER = 0.5  # weight of tables with columns of another kind than this one's
+_NEAR = 0.5  # how near, in logarithms of the number of rows, a size must be to count
 _UNKNOWN = 0.03  # standard deviation of the gain of an arm, or in a metric, that the benchmark knows nothing of
 
 
@@ -65,44 +67,58 @@ def estimator_kind(estimator: Any) -> str | None:
 
 @cache
 def benchmark_gains() -> pd.DataFrame:
-    """What the benchmark found: one row a table, kind of classifier, arm and metric, with the mean gain as a share.
+    """What the benchmark found: one row a table, kind of classifier, arm, metric and number of rows, the gain a share.
 
     >>> benchmark_gains().columns.tolist()
-    ['table', 'columns', 'kind', 'arm', 'metric', 'gain']
+    ['table', 'columns', 'kind', 'arm', 'metric', 'n', 'gain']
     """
     found = json.loads(files("synthaug.evaluate").joinpath("priors.json").read_text())
-    return pd.DataFrame(found["gains"], columns=_COLUMNS)
+    sizes = found["sizes"]
+    wide = pd.DataFrame([[*keys, *gains] for *keys, gains in found["gains"]], columns=[*_KEYS, *sizes])
+    return wide.melt(_KEYS, sizes, "n", "gain").dropna().astype({"n": int, "gain": float}).reset_index(drop=True)
 
 
 def prior(
-    arms: Sequence[str], *, kind: str | None, columns: str, metric: str, gains: pd.DataFrame | None = None
+    arms: Sequence[str], *, kind: str | None, columns: str, n: int, metric: str, gains: pd.DataFrame | None = None
 ) -> Prior:
     """What to expect of arms before looking at the data.
 
     Args:
         arms: Names; those that the benchmark does not know are expected to gain nothing.
         kind: Of the classifier, see `estimator_kind`; None takes the mean of all kinds.
-        columns: "numeric" or "mixed": tables of numbers alone, or with categories.
+        columns: "numeric" or "mixed": tables of numbers alone, or with categories. Others count half.
+        n: Rows of the table. Benchmarks of another size count the less, the further it is (a Gaussian kernel in the
+            logarithm, of width 0.5).
         metric: Name of the score; for one that the benchmark does not know, no arm is expected to gain anything.
         gains: In the form of `benchmark_gains()`, its default.
 
     Returns:
-        Mean and covariance over tables.
+        Mean and covariance over tables and sizes.
 
-    >>> expected = prior(["gaussian", "mine"], kind="forest", columns="numeric", metric="balanced_accuracy")
+    >>> expected = prior(["gaussian", "mine"], kind="forest", columns="numeric", n=100, metric="balanced_accuracy")
     >>> bool(expected.mean[0] > 0.03), expected.mean[1].item()
     (True, 0.0)
     """
     gains = benchmark_gains() if gains is None else gains
-    rows = gains[(gains["metric"] == metric) & gains["arm"].isin(arms) & (gains["columns"] == columns)]
+    rows = gains[(gains["metric"] == metric) & gains["arm"].isin(arms)]
     rows = rows if kind is None else rows[rows["kind"] == kind]
-    by_table = rows.pivot_table("gain", "table", "arm").reindex(columns=list(arms))
+    by_table = rows.pivot_table("gain", ["table", "columns", "n"], "arm").reindex(columns=list(arms))
     known = by_table.notna().sum().to_numpy() > 2
-    mean = np.where(known, by_table.mean().fillna(0.0), 0.0)
-    covariance = np.diag(np.full(len(arms), _UNKNOWN**2))
+    mean, covariance = np.zeros(len(arms)), np.diag(np.full(len(arms), _UNKNOWN**2))
     if known.any():
-        covariance[np.ix_(known, known)] = np.cov(by_table.loc[:, known].dropna().T)
+        seen = by_table.loc[:, known].dropna()
+        weights = _weights(seen.index.to_frame(index=False), columns, n)
+        mean[known] = np.average(seen, axis=0, weights=weights)
+        covariance[np.ix_(known, known)] = np.cov(seen.T, aweights=weights)
     return Prior(tuple(arms), mean, covariance + 1e-6 * np.eye(len(arms)))
+
+
+def _weights(tables: pd.DataFrame, columns: str, n: int) -> np.ndarray:
+    """How much each benchmark says of a table with such columns and rows, `(tables,)`."""
+    sizes = tables["n"].to_numpy(float)
+    distance = np.log(sizes / np.clip(n, sizes.min(), sizes.max())) / _NEAR
+    weights: np.ndarray = np.where(tables["columns"] == columns, 1.0, _OTHER) * np.exp(-(distance**2) / 2)
+    return weights
 
 
 def update(before: Prior, differences: np.ndarray, overlap: float, *, caution: float = 1.0) -> Prior:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
 
-from synthaug.errors import ParameterError, raise_problems
+from synthaug.errors import ParameterError, nearest, raise_problems
 from synthaug.evaluate import nearness, trials
 from synthaug.evaluate.attacks import code_tables
 from synthaug.evaluate.rates import shuffled_labels
@@ -111,7 +110,7 @@ def privacy_risk(
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PrivacyRisk:
     """What the synthetic records give away, and how sure that is. Made by `privacy_risk`.
 
@@ -183,6 +182,14 @@ class PrivacyRisk:
             f"{n['holdout']} holdout records; by their intervals, risks of up to {worst:.0%} are not ruled out. {equal}"
         ).strip()
 
+    def __repr__(self) -> str:
+        worst = self.attacks.nlargest(1, "risk").iloc[0]
+        told = f"risk {worst['risk']:.2f} [{worst['low']:.2f}, {worst['high']:.2f}] by {worst['attack']}"
+        return f"PrivacyRisk({told}, {self.exact_copies} exact copies)"
+
+    def __str__(self) -> str:
+        return self.verdict()
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON; None for what is missing."""
         tables = ("attacks", "copies", "membership", "distances")
@@ -224,13 +231,10 @@ def _secrets(sides: Sides, sensitive: Any, seed: int) -> dict[Any, int]:
         drawn = np.sort(numpy_rng(seed, "secrets").permutation(len(names))[:_SECRETS])
         return {names[i]: i for i in drawn.tolist()} if len(names) > 1 else {}  # else there is nothing to infer it from
     wanted = [sensitive] if sensitive in names or isinstance(sensitive, str) else list(sensitive)
-    raise_problems((_unknown(name, names) for name in wanted if name not in names), ParameterError)
+    unknown = [name for name in wanted if name not in names]
+    raise_problems(
+        (f"`sensitive` names {n!r}, which is no column: {nearest(n, names)}" for n in unknown), ParameterError
+    )
     if wanted and len(names) == 1:
         raise ParameterError(f"`sensitive` names {names[0]!r}, but there is no other column to infer it from.")
     return {name: names.index(name) for name in wanted}
-
-
-def _unknown(name: Any, names: list[Any]) -> str:
-    near = difflib.get_close_matches(str(name), [str(one) for one in names], 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"the columns are {', '.join(map(str, names))}."
-    return f"`sensitive` names {name!r}, which is no column: {hint}"

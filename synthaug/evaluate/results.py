@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -14,20 +15,24 @@ import pandas as pd
 
 from synthaug.errors import DataError, ParameterError, StorageError, SynthaugWarning
 from synthaug.evaluate import stats
-from synthaug.evaluate.wording import POOLED, markdown_table, verdict, written
+from synthaug.evaluate.wording import POOLED, Unit, markdown_table, verdict
 from synthaug.files import read_json, write_json
 from synthaug.schema import plain
 
 __all__ = ["Comparison", "collect"]
 
-_SCORES = ["arm", "estimator", "split", "metric", "score", "seconds", "peak_mb"]
+_SCORES = ["arm", "estimator", "split", "metric", "score", "seconds", "peak_mb", "added"]
 _RECALLS = ["arm", "estimator", "split", "label", "recall", "support"]
 _SPLITS = ["split", "n_train", "n_test"]
 _FAILURES = ["arm", "estimator", "split", "error"]
 _GAINS = ["arm", "estimator", "metric", "gain", "low", "high", "wins", "n", "p", "p_holm"]
 _BY_CLASS = ["arm", "estimator", "label", "gain", "low", "high", "n", "support"]
 _KIND = "synthaug comparison"
-_TESTS: dict[str, Callable[..., stats.Gain]] = {"t": stats.corrected_resampled_t, "bootstrap": stats.bootstrap}
+_IDLE = 0.01
+_TESTS: dict[str, Callable[..., np.ndarray]] = {
+    "t": stats.resampled_t_columns,
+    "bootstrap": partial(stats.each_column, stats.bootstrap),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +41,8 @@ class Comparison:
 
     Args:
         scores: One row a score: arm, estimator, split, metric, score, and what the arm took to make its rows: seconds,
-            peak_mb (growth of memory; NaN where it cannot be measured).
+            peak_mb (growth of memory; NaN where it cannot be measured), and how many rows it added (NaN where it makes
+            none, or this is not known).
         recalls: One row a class and model: arm, estimator, split, label, recall, support (test rows of the class).
         splits: One row a split: split, n_train, n_test (real rows).
         failures: One row for every (arm, estimator, split) that lacks a score: arm, estimator, split, error.
@@ -53,11 +59,11 @@ class Comparison:
     >>> X, y = make_classification(400, weights=[0.9], random_state=0)
     >>> found = compare({"again": None}, KNeighborsClassifier(), X, y, random_state=0)
     >>> print(found.to_markdown())
-    Nothing tried helps beyond chance (1 tried), in points of balanced accuracy, over the real data alone.
+    Nothing tried helps balanced accuracy beyond chance (1 tried).
     <BLANKLINE>
     | gain in balanced_accuracy (points) | KNeighborsClassifier |
     | --- | --- |
-    | again | +0.0 [0.0, 0.0] |
+    | again | 0.0 [0.0, 0.0] |
     """
 
     scores: pd.DataFrame
@@ -101,14 +107,13 @@ class Comparison:
             raise ParameterError(f"Expected `versus` to be one of {', '.join(self.arms)}, got {versus!r}.")
         if interval not in _TESTS:
             raise ParameterError(f"Expected `interval` to be one of {', '.join(_TESTS)}, got {interval!r}.")
-        rows = []
+        tables = []
         for metric in self.metrics:
-            table = self._table(metric)
-            for name in (*self.estimators, POOLED):
-                found = [{**row, "metric": metric} for row in self._gains(table, name, versus, level, _TESTS[interval])]
-                for row, adjusted in zip(found, stats.holm([row["p"] for row in found]), strict=True):
-                    rows.append({**row, "p_holm": float(adjusted)})
-        return pd.DataFrame(rows, columns=_GAINS)
+            rows = self.scores[self.scores["metric"] == metric]
+            found = self._gains(rows, "score", versus, level, _TESTS[interval]).assign(metric=metric)
+            found["p_holm"] = found.groupby("estimator", sort=False)["p"].transform(stats.holm)
+            tables.append(found[_GAINS])
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_GAINS)
 
     def gains_by_class(self, level: float = 0.95) -> pd.DataFrame:
         """What each arm adds to the recall of each class over the real data alone.
@@ -118,22 +123,33 @@ class Comparison:
             number of splits; `support`, the mean number of test rows of the class in a split. No rows where models were
             not asked for classes, as by `compare_training`.
         """
-        support = self.recalls.groupby("label")["support"].mean()
-        rows = []
+        tables = []
         for label, recalls in self.recalls.groupby("label", sort=True):
-            table = self._wide(recalls, "recall")
-            for name in (*self.estimators, POOLED):
-                found = self._gains(table, name, "real", level, stats.corrected_resampled_t)
-                rows += [{**row, "label": label, "support": float(support[label])} for row in found]
-        return pd.DataFrame(rows, columns=_BY_CLASS)
+            found = self._gains(recalls, "recall", "real", level, stats.resampled_t_columns)
+            tables.append(found.assign(label=label, support=float(recalls["support"].mean()))[_BY_CLASS])
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_BY_CLASS)
 
     def costs(self) -> pd.DataFrame:
-        """What the arms took to make their rows: one row an arm, with mean `seconds` and largest `peak_mb` of a split.
+        """What the arms took to make their rows, and how many these were.
 
         An arm that changes the classifier makes no rows; its cost is in the fits.
+
+        Returns:
+            One row an arm: `seconds` (mean of the splits), `peak_mb` (their largest) and `added` rows (mean; NaN where
+            the arm makes none, or this is not known, as in `compare_training`).
         """
-        costs = self.scores.groupby("arm")[["seconds", "peak_mb"]].agg({"seconds": "mean", "peak_mb": "max"})
+        how = {"seconds": "mean", "peak_mb": "max", "added": "mean"}
+        costs = self.scores.groupby("arm")[list(how)].agg(how)
         return costs.reindex(list(self.arms)).rename_axis("arm").reset_index()
+
+    def idle(self) -> dict[str, float]:
+        """Arms that make rows and added fewer than one for 100 real ones, and how many in a split on average.
+
+        So it is where the classes are balanced and no `amount` was given: what such an arm gained says nothing of it.
+        """
+        added = self.costs().set_index("arm")["added"]
+        few = added[(added >= 0) & (added < _IDLE * self.splits["n_train"].mean())]
+        return {str(arm): float(n) for arm, n in few.items()}
 
     def splits_needed(self, gain: float = 0.01) -> pd.DataFrame:
         """How many splits it takes to see a gain of this size; see `stats.splits_needed`.
@@ -144,13 +160,12 @@ class Comparison:
         """
         rows = []
         for metric in self.metrics:
-            table = self._table(metric)
-            for arm in self.arms[1:]:
-                for name in (*self.estimators, POOLED):
-                    values = self._differences(table, arm, name, "real")
-                    if values is not None:
-                        found = stats.splits_needed(values, *self._sizes(values), gain=gain)
-                        rows.append([arm, name, metric, found.splits, found.smallest])
+            differences = self._differences(self.scores[self.scores["metric"] == metric], "score", "real")
+            for arm, model in zip(*np.nonzero(self._together("real")), strict=True):
+                known = ~np.isnan(differences[:, arm, model])
+                sizes = self.splits.loc[known, "n_train"], self.splits.loc[known, "n_test"]
+                found = stats.splits_needed(differences[known, arm, model], *sizes, gain=gain)
+                rows.append([self.arms[arm], [*self.estimators, POOLED][model], metric, found.splits, found.smallest])
         return pd.DataFrame(rows, columns=["arm", "estimator", "metric", "splits", "smallest"])
 
     def verdict(self, metric: str | None = None) -> str:
@@ -162,9 +177,11 @@ class Comparison:
         metric = self.metrics[0] if metric is None else metric
         if metric not in self.metrics:
             raise ParameterError(f"Expected `metric` to be one of {', '.join(self.metrics)}, got {metric!r}.")
-        gains = self.gains()
+        return self._verdict(self.gains(), metric)
+
+    def _verdict(self, gains: pd.DataFrame, metric: str) -> str:
         pooled = gains[(gains["metric"] == metric) & (gains["estimator"] == POOLED)]
-        return verdict(pooled, metric, self._is_share(metric))
+        return verdict(pooled, self.unit(metric), self.idle())
 
     def to_dataframe(self) -> pd.DataFrame:
         """The gains over the real data alone; see `gains`."""
@@ -178,12 +195,12 @@ class Comparison:
         gains = self.gains()
         blocks = []
         for metric in self.metrics:
-            share, rows = self._is_share(metric), gains[gains["metric"] == metric].to_dict("records")
+            unit, rows = self.unit(metric), gains[gains["metric"] == metric].to_dict("records")
             columns = [*self.estimators, POOLED] if len(self.estimators) > 1 else list(self.estimators)
-            cells = {(row["arm"], row["estimator"]): written(row, share, sign="+") for row in rows}
-            header = [f"gain in {metric}{' (points)' if share else ''}", *columns]
+            cells = {(row["arm"], row["estimator"]): unit.cell(row) for row in rows}
+            header = [f"gain in {metric}{' (points)' if unit.share else ''}", *columns]
             lines = [[arm, *(cells.get((arm, name), "") for name in columns)] for arm in self.arms[1:]]
-            blocks += [self.verdict(metric), markdown_table(header, lines)]
+            blocks += [self._verdict(gains, metric), markdown_table(header, lines)]
         return "\n\n".join(blocks + self.notes())
 
     def notes(self) -> list[str]:
@@ -228,44 +245,54 @@ class Comparison:
 
         report.write(path, self, **extras)
 
-    def _is_share(self, metric: str) -> bool:
-        return bool(self.scores.loc[self.scores["metric"] == metric, "score"].between(0, 1).all())
-
-    def _table(self, metric: str) -> pd.DataFrame:
-        return self._wide(self.scores[self.scores["metric"] == metric], "score")
-
-    def _wide(self, rows: pd.DataFrame, value: str) -> pd.DataFrame:
-        """Values `(splits, arms x estimators)`, NaN where there is none; seeds are averaged where all have a score."""
-        cells = rows.groupby(["split", "arm", "estimator"], as_index=False)[value].agg(["mean", "count"])
-        whole = cells[cells["count"] == cells["count"].max()]
-        columns = pd.MultiIndex.from_product([self.arms, self.estimators])
-        table = whole.pivot_table("mean", "split", ["arm", "estimator"])
-        return table.reindex(index=self.splits["split"], columns=columns)
-
-    def _differences(self, table: pd.DataFrame, arm: str, name: str, versus: str) -> pd.Series | None:
-        """Paired differences of one arm by split; None where it goes with no estimator that is asked for."""
-        apart = {(one, model) for one, model, _ in self.skipped}
-        names = [model for model in self.estimators if name in (model, POOLED) and (arm, model) not in apart]
-        if not names:
-            return None
-        differences = pd.DataFrame(table.xs(arm, axis=1) - table.xs(versus, axis=1))[names]
-        return differences.dropna(axis=1, how="all").mean(axis=1, skipna=False).dropna()
-
-    def _sizes(self, values: pd.Series) -> tuple[pd.Series, pd.Series]:
-        sizes = self.splits.set_index("split").loc[values.index]
-        return sizes["n_train"], sizes["n_test"]
+    def unit(self, metric: str, minus: str = "-") -> Unit:
+        """How scores of this metric are written."""
+        share = self.scores.loc[self.scores["metric"] == metric, "score"].between(0, 1).all()
+        return Unit(metric, bool(share), minus)
 
     def _gains(
-        self, table: pd.DataFrame, name: str, versus: str, level: float, test: Callable[..., stats.Gain]
-    ) -> list[dict[str, Any]]:
-        rows = []
-        for arm in self.arms:
-            values = self._differences(table, arm, name, versus)
-            if arm != versus and values is not None:
-                wins = float((values > 0).mean()) if len(values) else np.nan
-                found = vars(test(values.to_numpy(), *self._sizes(values), level))
-                rows.append({"arm": arm, "estimator": name, **found, "wins": wins, "n": len(values)})
-        return rows
+        self, rows: pd.DataFrame, value: str, versus: str, level: float, test: Callable[..., np.ndarray]
+    ) -> pd.DataFrame:
+        """Arm, estimator, gain, low, high, p, wins and n: estimator by estimator, of all arms that go with it."""
+        models, arms = np.nonzero(self._together(versus).T)
+        columns = self._differences(rows, value, versus)[:, arms, models]
+        n, wins = (~np.isnan(columns)).sum(axis=0), (columns > 0).sum(axis=0)
+        found = test(columns, self.splits["n_train"], self.splits["n_test"], level)
+        return pd.DataFrame(
+            {
+                "arm": [self.arms[i] for i in arms],
+                "estimator": [[*self.estimators, POOLED][i] for i in models],
+                **dict(zip(["gain", "low", "high", "p"], found.T, strict=True)),
+                "wins": np.where(n > 0, wins / np.maximum(n, 1), np.nan),
+                "n": n,
+            }
+        )
+
+    def _together(self, versus: str) -> np.ndarray:
+        """Which arms other than `versus` go with which estimators, and last with any of them: bool, as the cube is."""
+        apart = {(arm, model) for arm, model, _ in self.skipped}
+        fits = np.array([[(arm, model) not in apart for model in self.estimators] for arm in self.arms])
+        fits = np.column_stack([fits, fits.any(axis=1)])
+        fits[self.arms.index(versus)] = False
+        return fits
+
+    def _differences(self, rows: pd.DataFrame, value: str, versus: str) -> np.ndarray:
+        """Paired differences `(splits, arms, estimators + 1)`, NaN where there is none; the last pool the others."""
+        cube, at = self._cube(rows, value), self.arms.index(versus)
+        differences = cube - cube[:, at : at + 1]
+        pooled = self._together(versus)[:, :-1] & ~np.isnan(differences).all(axis=0)
+        n = pooled.sum(axis=1)
+        mean = np.where(pooled, differences, 0.0).sum(axis=2) / np.maximum(n, 1)
+        return np.concatenate([differences, np.where(n > 0, mean, np.nan)[:, :, None]], axis=2)
+
+    def _cube(self, rows: pd.DataFrame, value: str) -> np.ndarray:
+        """Values `(splits, arms, estimators)`, NaN where there is none; seeds are averaged where all have a score."""
+        axes: dict[str, Any] = {"split": self.splits["split"], "arm": self.arms, "estimator": self.estimators}
+        places = tuple(pd.Index(names).get_indexer(rows[name]) for name, names in axes.items())
+        sums, counts = np.zeros([len(names) for names in axes.values()]), np.zeros([len(n) for n in axes.values()])
+        np.add.at(sums, places, rows[value].to_numpy(float))
+        np.add.at(counts, places, 1)
+        return np.where(counts == counts.max(initial=1), sums / np.maximum(counts, 1), np.nan)
 
 
 def collect(
@@ -295,7 +322,7 @@ def collect(
     n_cells = dict.fromkeys(others["arms"], 0)
     for (arm, split), result in zip(cells, results, strict=True):
         n_cells[arm] += len(others["estimators"])
-        costs = result["seconds"], result["peak_mb"]
+        costs = result["seconds"], result["peak_mb"], result["added"]
         scores += [(arm, name, split, metric, score, *costs) for name, metric, score in result["scores"]]
         recalls += [(arm, name, split, *row) for name, *row in result["recalls"]]
         failures += [(arm, name, split, error) for name, error in result["failures"]]
@@ -327,7 +354,7 @@ def _tell(found: Comparison, n_cells: Mapping[str, int]) -> None:
 
 def _frame(rows: Iterable[Iterable[Any]], columns: list[str]) -> pd.DataFrame:
     frame = pd.DataFrame([tuple(row) for row in rows], columns=columns)
-    return frame.astype({name: float for name in ("seconds", "peak_mb", "score", "recall") if name in columns})
+    return frame.astype({name: float for name in ("seconds", "peak_mb", "added", "score", "recall") if name in columns})
 
 
 def _plain(value: Any) -> Any:

@@ -156,14 +156,9 @@ def _unreadable(name: str, part: pd.DataFrame) -> list[str]:
     problems = []
     for column in part.columns:
         try:
-            if part[column].dtype.kind == "c":
-                raise TypeError("it holds complex numbers")
             table_features(part[[column]])
-        except (AttributeError, TypeError, ValueError) as error:  # such as bytes, broken texts, dates of Arrow
-            problems.append(
-                f"Column {column!r} of `{name}`, of dtype {part[column].dtype}, cannot be read ({error}): convert it, "
-                "for example with `.astype(str)`."
-            )
+        except DataError as error:
+            problems.append(f"`{name}`: {error}")
     return problems
 
 

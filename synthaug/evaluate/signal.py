@@ -20,7 +20,8 @@ from synthaug.rng import derive
 __all__ = ["Signal", "label_signal", "null_deviation"]
 
 _LEVEL = 0.05
-_CLEAR = 0.12  # above 0.5; more cannot be asked where a class has a handful of rows, for then nothing would pass
+_CLEAR = 0.12  # above 0.5
+_FEW = 6  # rows of a class: with fewer no test can tell noise from what can be learned
 _PANEL = ("logistic", "neighbours")
 
 
@@ -31,18 +32,24 @@ class Signal:
     Args:
         auc: Largest mean area under the ROC curve of the classifiers, 0.5 by chance.
         p: p-value of the hypothesis that it is there by chance.
+        rarest: Rows of the smallest class.
 
-    >>> Signal(0.58, 0.3).there, Signal(0.63, 0.2).there, Signal(0.55, 0.01).there
-    (False, True, True)
+    >>> [Signal(*one).there for one in ((0.58, 0.3, 20), (0.63, 0.2, 20), (0.55, 0.01, 90), (0.5, 0.5, 3))]
+    [False, True, True, True]
     """
 
     auc: float
     p: float
+    rarest: int
 
     @property
     def there(self) -> bool:
-        """Whether this is beyond chance at a level of 5%, or, where rows are too few to tell, clear: 0.62 or more."""
-        return self.p <= _LEVEL or self.auc >= 0.5 + _CLEAR
+        """Whether this is beyond chance at a level of 5%, or clear (0.62 or more), or nothing can be told.
+
+        Nothing can be told where the smallest class has fewer than six rows: a test would hardly ever find anything
+        there, and what usually helps decides.
+        """
+        return self.p <= _LEVEL or self.auc >= 0.5 + _CLEAR or self.rarest < _FEW
 
 
 def label_signal(X: pd.DataFrame, y: pd.Series, splits: Sequence[Split], *, seed: int) -> Signal:
@@ -70,9 +77,10 @@ def label_signal(X: pd.DataFrame, y: pd.Series, splits: Sequence[Split], *, seed
     models = [model for name, model in default_estimators().items() if name in _PANEL]
     score = scorers("roc_auc")["roc_auc"]
     areas = []
+    rarest = int(y.value_counts().min())
     splits = [(train, test) for train, test in splits if len(np.unique(y.iloc[test])) > 1]
     if not splits:
-        return Signal(np.nan, 1.0)
+        return Signal(np.nan, 1.0, rarest)
     for number, (train, test) in enumerate(splits):
         arm = ClassGaussian(amount=1.0, random_state=derive(seed, "signal", number) % 2**32)
         rows = arm.fit_resample(take(X, train), take(y, train))
@@ -81,7 +89,7 @@ def label_signal(X: pd.DataFrame, y: pd.Series, splits: Sequence[Split], *, seed
     tested = np.unique(np.concatenate([test for _, test in splits]))
     folds = round(len(tested) / float(np.mean([len(test) for _, test in splits])))
     z = (area - 0.5) / null_deviation(np.unique(y.iloc[tested], return_counts=True)[1], folds)
-    return Signal(area, min(1.0, len(models) * float(stats.norm.sf(z))))
+    return Signal(area, min(1.0, len(models) * float(stats.norm.sf(z))), rarest)
 
 
 def null_deviation(counts: ArrayLike, folds: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,9 @@ __all__ = [
     "SplitsNeeded",
     "bootstrap",
     "corrected_resampled_t",
+    "each_column",
     "holm",
+    "resampled_t_columns",
     "splits_needed",
     "wilcoxon_over_sets",
 ]
@@ -75,15 +78,61 @@ def corrected_resampled_t(differences: ArrayLike, n_train: ArrayLike, n_test: Ar
     >>> round(found.gain, 3), round(found.low, 3), round(found.high, 3), round(found.p, 3)
     (0.025, -0.004, 0.054, 0.071)
     """
+    values = np.asarray(differences, float)[:, None]
+    (found,) = resampled_t_columns(values, n_train, n_test, level)
+    return Gain(*found.tolist())
+
+
+def resampled_t_columns(
+    differences: np.ndarray, n_train: ArrayLike, n_test: ArrayLike, level: float = 0.95
+) -> np.ndarray:
+    """`corrected_resampled_t` of every column of `(n, k)` differences at once; NaN is a split without one.
+
+    Returns:
+        `(k, 4)`: gain, low, high and p of each column.
+
+    >>> resampled_t_columns(np.array([[0.1, 0.2], [0.1, np.nan]]), 80, 20).tolist()
+    [[0.1, 0.1, 0.1, 0.5], [0.2, -inf, inf, 1.0]]
+    """
     _check_share(level, "level")
-    values = np.asarray(differences, float)
-    if len(values) < 2 or _all_equal(values):
-        return _without_spread(values)
-    mean = float(values.mean())
-    error = _error(values, n_train, n_test)
-    freedom = len(values) - 1
-    half = error * float(student.ppf((1 + level) / 2, freedom))
-    return Gain(mean, mean - half, mean + half, float(2 * student.sf(abs(mean) / error, freedom)))
+    known = ~np.isnan(differences)
+    n, values = known.sum(axis=0), np.where(known, differences, 0.0)
+    found = np.full((len(n), 4), [np.nan, -np.inf, np.inf, 1.0])
+    some = n > 0
+    found[some, 0] = values[:, some].sum(axis=0) / n[some]
+    several = n > 1
+    if not several.any():
+        return found
+    values, known, n, mean = values[:, several], known[:, several], n[several], found[several, 0]
+    ratio = np.broadcast_to(np.asarray(n_test, float) / np.asarray(n_train, float), len(values))
+    overlap = (ratio[:, None] * known).sum(axis=0) / n
+    variance = (np.where(known, values - mean, 0.0) ** 2).sum(axis=0) / (n - 1)
+    error, freedom = np.sqrt(variance * (1 / n + overlap)), n - 1
+    half = error * student.ppf((1 + level) / 2, freedom)
+    equal = _all_equal(values, known)
+    first = values[known.argmax(axis=0), np.arange(len(n))]
+    p = np.where(first == 0, 1.0, 2.0 ** (1 - n))
+    p[~equal] = 2 * student.sf(np.abs(mean[~equal]) / error[~equal], freedom[~equal])
+    mean, half = np.where(equal, first, mean), np.where(equal, 0.0, half)
+    found[several] = np.column_stack([mean, mean - half, mean + half, p])
+    return found
+
+
+def each_column(
+    test: Callable[..., Gain], differences: np.ndarray, n_train: ArrayLike, n_test: ArrayLike, level: float = 0.95
+) -> np.ndarray:
+    """`test` of the known differences of every column, one after the other, in the form of `resampled_t_columns`.
+
+    >>> each_column(bootstrap, np.array([[0.1], [np.nan]]), 80, 20).tolist()
+    [[0.1, -inf, inf, 1.0]]
+    """
+    train, test_rows = (np.broadcast_to(np.asarray(sizes, float), len(differences)) for sizes in (n_train, n_test))
+    rows = []
+    for column in differences.T:
+        known = ~np.isnan(column)
+        found = test(column[known], train[known], test_rows[known], level)
+        rows.append([found.gain, found.low, found.high, found.p])
+    return np.array(rows).reshape(-1, 4)
 
 
 def bootstrap(
@@ -132,8 +181,8 @@ def bootstrap(
     if n_resamples < 1:
         raise ParameterError(f"Expected `n_resamples` of at least 1, got {n_resamples!r}.")
     values = np.asarray(differences, float)
-    if len(values) < 2 or _all_equal(values):
-        return _without_spread(values)
+    if len(values) < 2 or _all_equal(values[:, None])[0]:
+        return corrected_resampled_t(values, n_train, n_test, level)
     mean, n = float(values.mean()), len(values)
     error = _error(values, n_train, n_test)
     draws = values[numpy_rng(seed, "bootstrap").integers(n, size=(n_resamples, n))]
@@ -291,17 +340,10 @@ def _check_share(value: float, name: str) -> None:
         raise ParameterError(f"Expected `{name}` between 0 and 1, got {value!r}.")
 
 
-def _all_equal(values: np.ndarray) -> bool:
-    """Whether values differ by no more than rounding."""
-    return bool(np.ptp(values) <= 1e-12 * max(1.0, np.abs(values).max()))
-
-
-def _without_spread(values: np.ndarray) -> Gain:
-    """Fewer than two differences, or differences that are all equal."""
-    if len(values) < 2:
-        return Gain(float(values.mean()) if len(values) else np.nan, -np.inf, np.inf, 1.0)
-    same = float(values[0])
-    return Gain(same, same, same, 1.0 if same == 0 else 2.0 ** (1 - len(values)))
+def _all_equal(values: np.ndarray, known: np.ndarray | bool = True) -> np.ndarray:
+    """Whether the known values of each column of `(n, k)` differ by no more than rounding, `(k,)`."""
+    most, least = (f(values, axis=0, where=known, initial=start) for f, start in ((np.max, -np.inf), (np.min, np.inf)))
+    return np.asarray(most - least <= 1e-12 * np.maximum(1.0, np.maximum(np.abs(most), np.abs(least))))
 
 
 def _overlap(n_train: ArrayLike, n_test: ArrayLike) -> float:

@@ -24,7 +24,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from scipy.sparse import issparse
 
-from synthaug.errors import ParameterError
+from synthaug.errors import ParameterError, heard, tell
 from synthaug.files import locked, read_json, sweep, write_json
 from synthaug.fingerprint import fingerprint, row_hashes
 from synthaug.schema import plain
@@ -32,6 +32,7 @@ from synthaug.schema import plain
 __all__ = ["attempt", "describe", "digest", "identity", "measured", "run_cells", "versions"]
 
 _PACKAGES = ["synthaug", "imbalanced-learn", "numpy", "pandas", "pytorch-lightning", "scikit-learn", "scipy", "torch"]
+_FORMAT = 2  # of the files in a store
 _PAUSE = 0.005  # seconds between two looks at the memory
 _PATIENCE = 3.0  # seconds before a progress bar appears
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
@@ -51,6 +52,8 @@ def run_cells(
     With a `store`, each result becomes a file there when it is finished, written whole or not at all, and cells whose
     file is there are not computed again. One process at a time uses a store; others wait.
 
+    A `SynthaugWarning` of a cell is kept with its result and shown once for all cells, in whatever process they ran.
+
     Args:
         work: Makes plain values that JSON can hold out of a cell. What it raises ends the study.
         cells: What to do.
@@ -67,12 +70,14 @@ def run_cells(
     [{'double': 2}, {'double': 4}]
     """
     with _opened(store) as folder:
-        files = [None if folder is None else folder / f"{digest(key(cell))}.json" for cell in cells]
+        files = [None if folder is None else folder / f"{digest([_FORMAT, key(cell)])}.json" for cell in cells]
         missing = [i for i, file in enumerate(files) if file is None or not file.exists()]
         jobs = (delayed(_kept)(files[i], work, cells[i]) for i in missing)
         results = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
         found = dict(zip(missing, _shown(results, len(missing), progress), strict=True))
-        return [found[i] if i in found or file is None else read_json(file) for i, file in enumerate(files)]
+        whole = [found[i] if i in found or file is None else read_json(file) for i, file in enumerate(files)]
+    tell((text for result in whole for text in result.pop("warnings")), stacklevel=3)
+    return whole
 
 
 @contextmanager
@@ -91,7 +96,9 @@ def _opened(store: str | os.PathLike[str] | None) -> Iterator[Path | None]:
 
 def _kept(file: Path | None, work: Callable[[Any], dict[str, Any]], cell: Any) -> dict[str, Any]:
     """A result as JSON gives it back, so that it is the same whether it was kept or just made."""
-    result = json.loads(json.dumps(work(cell), allow_nan=False))
+    with heard() as told:
+        result = work(cell)
+    result = json.loads(json.dumps({**result, "warnings": told}, allow_nan=False))
     if file is not None:
         write_json(file, result)
     return result

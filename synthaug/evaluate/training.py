@@ -188,7 +188,7 @@ def _train_cell(study: _Study, cell: tuple[str, int, int]) -> dict[str, Any]:
         problem, found = (error, {}) if error else attempt(_scored, study, function, data, test, seed)
         scores += [[model, metric, value] for metric, value in (found or {}).items()]
         failures += [[model, problem]] if problem else []
-    return {"seconds": seconds, "peak_mb": peak, "scores": scores, "recalls": [], "failures": failures}
+    return {"seconds": seconds, "peak_mb": peak, "added": None, "scores": scores, "recalls": [], "failures": failures}
 
 
 def _scored(study: _Study, train: Train, data: Any, test: np.ndarray, seed: int) -> dict[str, float]:

@@ -1,66 +1,149 @@
-"""A comparison in words: the verdict, and tables for people."""
+"""A comparison in words: numbers as people read them, the verdict, and tables."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["POOLED", "markdown_table", "verdict", "written"]
+__all__ = ["POOLED", "SURE", "Unit", "markdown_table", "verdict"]
 
 POOLED = "all"
 """The name under which the gains of all estimators together stand beside theirs."""
 
-_ALPHA = 0.05
+SURE = 0.05
+"""Holm's adjusted p-value below which a gain is told as one."""
+
+_REMEDY = (
+    "Without `amount`, classes only grow to the size of the largest: say how many rows to add, such as 0.5 for half as "
+    "many as there are."
+)
 
 
-def written(row: Mapping[Any, Any], share: bool, sign: str = "") -> str:
-    """A gain with its interval; in percentage points where scores are shares.
+@dataclass(frozen=True)
+class Unit:
+    """How scores of a metric are written: in points (hundredths) where they are shares, else as they are.
 
-    >>> written({"gain": 0.021, "low": 0.012, "high": 0.03, "n": 10}, share=True, sign="+")
-    '+2.1 [1.2, 3.0]'
+    Args:
+        metric: Its name.
+        share: Whether its scores lie in 0 to 1.
+        minus: The sign of what is below 0.
+
+    >>> Unit("balanced_accuracy", share=True).signed(0.0213), Unit("neg_log_loss", share=False).signed(0.5)
+    ('+2.1', '+0.500')
     """
-    gain, low, high = row["gain"], row["low"], row["high"]
-    if row["n"] == 0:
-        return "no score"
-    if share:
-        return f"{100 * gain:{sign}.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-    return f"{gain:{sign}.3g} [{low:.3g}, {high:.3g}]"
+
+    metric: str
+    share: bool
+    minus: str = "-"
+
+    @property
+    def name(self) -> str:
+        """The metric without underscores."""
+        return self.metric.replace("_", " ")
+
+    @property
+    def words(self) -> str:
+        """What the numbers count, to stand after "in".
+
+        >>> Unit("balanced_accuracy", share=True).words
+        'points of balanced accuracy'
+        """
+        return f"points of {self.name}" if self.share else self.name
+
+    def plain(self, value: float, sign: str = "") -> str:
+        """A value without its unit."""
+        if not math.isfinite(value):
+            return "?" if math.isnan(value) else "∞" if value > 0 else f"{self.minus}∞"
+        text = f"{100 * value:{sign}.1f}" if self.share else f"{value:{sign}{'.3f' if abs(value) < 100 else '.3g'}}"
+        return text.replace("-", self.minus) if float(text) else text.lstrip("+-")  # no negative zero
+
+    def signed(self, value: float) -> str:
+        """A gain or a loss."""
+        return self.plain(value, "+")
+
+    def interval(self, low: float, high: float) -> str:
+        """Both ends.
+
+        >>> Unit("accuracy", share=True).interval(0.01, float("inf"))
+        '[1.0, ∞]'
+        """
+        return f"[{self.plain(low)}, {self.plain(high)}]"
+
+    def cell(self, row: Mapping[Any, Any]) -> str:
+        """A gain with its interval, for a table.
+
+        >>> Unit("accuracy", share=True).cell({"gain": 0.021, "low": 0.012, "high": 0.03, "n": 10})
+        '+2.1 [1.2, 3.0]'
+        """
+        return f"{self.signed(row['gain'])} {self.interval(row['low'], row['high'])}" if row["n"] else "no score"
+
+    def told(self, row: Mapping[Any, Any], *, brief: bool = False) -> str:
+        """A gain with its interval, for a sentence; if `brief`, the metric is left out.
+
+        >>> Unit("balanced_accuracy", share=True).told({"gain": 0.021, "low": 0.012, "high": 0.03})
+        '2.1 points [1.2, 3.0] of balanced accuracy'
+        """
+        told = f"{self.plain(row['gain'])}{' points' if self.share else ''} {self.interval(row['low'], row['high'])}"
+        return told if brief else f"{told} {'of' if self.share else 'in'} {self.name}"
 
 
-def verdict(pooled: pd.DataFrame, metric: str, share: bool) -> str:
+def verdict(pooled: pd.DataFrame, unit: Unit, idle: Mapping[str, float] | None = None) -> str:
     """What helps and what harms, beyond chance also after Holm's correction; that nothing does; or that none can tell.
 
     Args:
         pooled: The gains of each arm over all estimators.
-        metric: The name of the score.
-        share: Whether the score is a share, told in percentage points.
+        unit: Of the score.
+        idle: Arms that added no rows, or hardly any, and how many; what they gained says nothing of them.
 
-    >>> row = {"arm": "smote", "gain": 0.03, "low": 0.01, "high": 0.05, "n": 10, "p_holm": 0.01}
-    >>> verdict(pd.DataFrame([row]), "balanced_accuracy", share=True)
-    'smote adds 3.0 [1.0, 5.0], in points of balanced accuracy, over the real data alone.'
-    """
-    words = metric.replace("_", " ")
-    known = pooled[pooled["n"] > 1]
+    >>> row = {"arm": "vae", "gain": 0.021, "low": 0.012, "high": 0.03, "n": 10, "p_holm": 0.01}
+    >>> rows = pd.DataFrame([row, {**row, "arm": "smote", "gain": 0.014}])
+    >>> verdict(rows, Unit("balanced_accuracy", share=True))
+    'vae adds 2.1 points [1.2, 3.0] of balanced accuracy; smote adds 1.4.'
+    >>> print(verdict(rows[:0], Unit("accuracy", share=True), {"smote": 0.0}))
+    Nothing was tried: no arm added rows. Without `amount`, classes only grow to the size of the largest: say how many rows to add, such as 0.5 for half as many as there are.
+    """  # noqa: E501
+    still = idle or {}
+    tried = pooled[~pooled["arm"].isin(still.keys())]
+    none = max(still.values(), default=0) == 0
+    if still and tried.empty:
+        return f"Nothing was tried: no arm added {'rows' if none else 'more than a few rows'}. {_REMEDY}"
+    known = tried[tried["n"] > 1]
+    told = [_judged(known, unit)]
     if known.empty:
-        return f"Cannot tell what helps {words}: no arm has scores of 2 splits or more, which an interval needs."
-    sure = known[known["p_holm"] < _ALPHA].sort_values("gain", ascending=False).to_dict("records")
-    parts = [f"{row['arm']} adds {written(row, share)}" for row in sure if row["gain"] > 0]
-    if not parts:
-        parts = [f"Nothing tried helps beyond chance ({len(known)} tried{_nearest(known, share)})"]
-    lost = [{**row, "gain": -row["gain"], "low": -row["high"], "high": -row["low"]} for row in sure if row["gain"] < 0]
-    parts += [f"{row['arm']} costs {written(row, share)}" for row in lost]
-    return f"{'; '.join(parts)}, in {f'points of {words}' if share else words}, over the real data alone."
+        told = [f"Cannot tell what helps {unit.name}: no arm has scores of 2 splits or more, which an interval needs."]
+    told += [f"{', '.join(still)} added {'no' if none else 'hardly any'} rows. {_REMEDY}"] if still else []
+    return " ".join(told)
 
 
-def _nearest(known: pd.DataFrame, share: bool) -> str:
+def _judged(known: pd.DataFrame, unit: Unit) -> str:
+    sure = known[known["p_holm"] < SURE].sort_values("gain", ascending=False, kind="stable").to_dict("records")
+    helps = [row for row in sure if row["gain"] > 0]
+    harms = [{**row, "gain": -row["gain"], "low": -row["high"], "high": -row["low"]} for row in sure if row["gain"] < 0]
+    if helps:
+        told = [f"{helps[0]['arm']} adds {unit.told(helps[0])}", *_listed("adds", helps[1:], unit)]
+        return f"{'; '.join(told + _listed('costs', harms[::-1], unit))}."
+    told = [f"Nothing tried helps {unit.name} beyond chance ({len(known)} tried{_nearest(known, unit)})"]
+    told += [f"{row['arm']} costs {unit.told(row, brief=True)}" for row in harms[::-1]]
+    return f"{'; '.join(told)}."
+
+
+def _listed(verb: str, rows: list[dict[Any, Any]], unit: Unit) -> list[str]:
+    """The largest first, without intervals."""
+    told = [f"{row['arm']} {unit.plain(row['gain'])}" for row in rows[1:]]
+    return [", ".join([f"{row['arm']} {verb} {unit.plain(row['gain'])}" for row in rows[:1]] + told)] if rows else []
+
+
+def _nearest(known: pd.DataFrame, unit: Unit) -> str:
     """An aside: the arm that would help had it been the only one tried, or else how much may have gone unseen."""
     alone = known[known["low"] > 0].sort_values("gain", ascending=False).to_dict("records")
     if alone:
-        return f"; the nearest, {alone[0]['arm']}, adds {written(alone[0], share)}"
+        return f"; the nearest, {alone[0]['arm']}, adds {unit.told(alone[0], brief=True)}"
     most = known["high"].max()
-    unseen = f"{100 * most:.1f}" if share else f"{most:.3g}"
+    unseen = f"{unit.plain(most)}{' points' if unit.share else ''}"
     return f"; a gain of up to {unseen} cannot be ruled out" if most > 0 else ""
 
 

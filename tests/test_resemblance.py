@@ -9,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from synthaug.errors import DataError, DataTypeError, ParameterError
 from synthaug.evaluate import likeness
-from synthaug.evaluate.fidelity import Fidelity, fidelity
+from synthaug.evaluate.resemblance import Fidelity, fidelity
 from synthaug.evaluate.samples import Samples
 from synthaug.features import table_features
 from synthaug.rng import derive, numpy_rng
@@ -231,10 +231,10 @@ def test_columns_that_cannot_be_read_are_named():
         fidelity(table, table)
     lines = str(caught.value).splitlines()
     assert lines[0] == "4 problems:"
-    assert lines[1].startswith("- Column 'a' of `real`, of dtype object, cannot be read (")
+    assert lines[1].startswith("- `real`: Column 'a', of dtype object, cannot be read (")
     assert lines[4] == (
-        "- Column 'b' of `synthetic`, of dtype complex128, cannot be read (it holds complex numbers): convert it, for "
-        "example with `.astype(str)`."
+        "- `synthetic`: Column 'b', of dtype complex128, cannot be read (it holds complex numbers): convert it, for "
+        "example with `.map(repr)`, or drop it."
     )
 
 
