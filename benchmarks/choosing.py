@@ -24,7 +24,7 @@ from synthaug.rng import numpy_rng
 
 CANDIDATES = ["gaussian", "smote", "vae"]
 METRIC = "balanced_accuracy"
-SIZES, SEEDS = (20, 50, 100, 200), 2
+SIZES, SEEDS = (20, 50, 100, 200), 1
 NOISE = {"sets": ["pima", "german", "breast_cancer", "credit"], "sizes": [100, 200], "seeds": 13}
 
 

@@ -23,6 +23,8 @@ import choosing
 import costs
 import datasets
 import gain
+import gain_images
+import image_costs
 import mixing
 import study
 
@@ -108,6 +110,30 @@ def run_study(args: argparse.Namespace) -> None:
     write(args.output or RESULTS / "study.json", "study", study.PROTOCOL, study.measure(quick=args.quick))
 
 
+def run_gain_images(args: argparse.Namespace) -> None:
+    """The gain on few and long-tailed images."""
+    settings = gain_images.QUICK if args.quick else [*gain_images.LONG_TAILS, *gain_images.BALANCED]
+    protocol = {
+        "settings": [str(setting) for setting in settings],
+        "seeds": gain_images.SEEDS,
+        "arms": args.arms,
+        "networks": args.networks,
+        "steps": gain_images.STEPS,
+        "batch_size": gain_images.BATCH,
+        "synthetic_images_of_a_class": gain_images.DRAWN,
+    }
+    cells = datasets.CACHE / "gain_images.cells.jsonl"
+    scores = gain_images.run(settings, gain_images.SEEDS, args.arms, args.networks, args.jobs, cells)
+    name = "gain_images_quick" if args.quick else "gain_images"
+    write(args.output or RESULTS / f"{name}.json", "gain_images", protocol, gain_images.summarise(scores))
+
+
+def run_image_costs(args: argparse.Namespace) -> None:
+    """Seconds of the generators of images."""
+    figures = image_costs.measure(quick=args.quick)
+    write(args.output or RESULTS / "image_costs.json", "image_costs", image_costs.PROTOCOL, figures)
+
+
 def run_mixing(args: argparse.Namespace) -> None:
     """What mixing adds to the time of an item."""
     write(args.output or RESULTS / "mixing.json", "mixing", mixing.PROTOCOL, mixing.measure(quick=args.quick))
@@ -144,6 +170,8 @@ def main() -> None:
         "adult": run_adult,
         "choosing": run_choosing,
         "study": run_study,
+        "gain_images": run_gain_images,
+        "image_costs": run_image_costs,
         "mixing": run_mixing,
         "priors": run_priors,
     }.items():
@@ -158,6 +186,10 @@ def main() -> None:
     command.add_argument(
         "--arms", nargs="+", default=gain.BASELINES + gain.OURS, help="also: " + ", ".join(datasets.PEERS)
     )
+    command.add_argument("--jobs", type=int, default=os.cpu_count())
+    command = commands.choices["gain_images"]
+    command.add_argument("--arms", nargs="+", choices=gain_images.ARMS, default=list(gain_images.ARMS))
+    command.add_argument("--networks", nargs="+", choices=gain_images.NETWORKS, default=["cnn"])
     command.add_argument("--jobs", type=int, default=os.cpu_count())
     args = parser.parse_args()
     args.function(args)

@@ -24,11 +24,9 @@ def check_map_style(source: Any) -> None:
     >>> check_map_style(iter([]))
     Traceback (most recent call last):
     ...
-    synthaug.errors.DataTypeError: Expected a map-style data set, got list_iterator, which has no length or can only be iterated: its items cannot be asked for by position, so neither could an error name them nor a resumed fit find them again. Take as many as fit into memory, `list(itertools.islice(dataset, n))`.
+    synthaug.errors.DataTypeError: Expected a map-style data set, got list_iterator, which has no length or can only be iterated: its items cannot be asked for by position, so no error could name them, no sampler put synthetic ones between them, and no resumed run find them again. Take as many as fit into memory, `list(itertools.islice(dataset, n))`.
     """  # noqa: E501
     what, kinds = type(source).__name__, {kind.__name__ for kind in type(source).__mro__}
-    if is_array(source):
-        raise DataTypeError("Expected images with labels, got an array alone: pass `(images, labels)`.")
     if isinstance(source, Mapping):
         raise DataTypeError(
             f"Expected a data set, got a {what} with the keys {list(source)[:5]}: pass one of its values, or "
@@ -44,8 +42,8 @@ def check_map_style(source: Any) -> None:
         )
     raise DataTypeError(
         f"Expected a map-style data set, got {what}, which has no length or can only be iterated: its items cannot be "
-        "asked for by position, so neither could an error name them nor a resumed fit find them again. Take as many as "
-        "fit into memory, `list(itertools.islice(dataset, n))`."
+        "asked for by position, so no error could name them, no sampler put synthetic ones between them, and no "
+        "resumed run find them again. Take as many as fit into memory, `list(itertools.islice(dataset, n))`."
     )
 
 

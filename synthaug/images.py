@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from synthaug.arrays import DTYPES, as_array, from_grid, is_array, to_grid
-from synthaug.errors import DataError, ParameterError, raise_problems
+from synthaug.errors import DataError, DataTypeError, ParameterError, raise_problems
 from synthaug.image_sources import Files, Pairs, check_map_style
 from synthaug.items import ItemForm
 from synthaug.labels import check_labels
@@ -96,6 +96,8 @@ def read_images(
     if isinstance(source, tuple):
         pairs = Pairs.of(source)
         return _Reader(pairs, None, None, size, mode).read(pairs.name)
+    if is_array(source):
+        raise DataTypeError("Expected images with labels, got an array alone: pass `(images, labels)`.")
     check_map_style(source)
     with isolated(0):  # the user's data set may draw random crops
         return _Reader(source, image, label, size, mode).read()

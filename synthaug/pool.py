@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -29,9 +30,12 @@ from synthaug.labels import check_labels
 from synthaug.records import as_records, describe, join, same, schema_from_dict, schema_of, take
 from synthaug.schema import Schema, is_storable, plain
 
-__all__ = ["Pool", "Source"]
+__all__ = ["LABEL", "Pool", "Source", "blank_pool", "find_rows", "labels_from_table", "pool_from_table"]
 
-_LABEL, _ORIGIN, _SCORE = "__label__", "__origin__", "__score__"
+LABEL = "__label__"
+"""What the column of labels is called on disk."""
+
+_ORIGIN, _SCORE = "__origin__", "__score__"
 _MAX_BYTES = 8 * 2**30
 _SHARD_ROWS = 2**20
 _SHARD_BYTES = 64 * 2**20  # of images
@@ -159,20 +163,7 @@ class Pool:
         Raises:
             ParameterError: bools of another length, or positions that are not there.
         """
-        rows = np.asarray(which)
-        if rows.dtype == bool:
-            if rows.shape != (len(self),):
-                raise ParameterError(f"Expected one bool a record ({len(self)}), got shape {rows.shape}.")
-            rows = np.flatnonzero(rows)
-        rows = rows.astype(np.int64) if rows.size == 0 else rows
-        if (
-            rows.ndim != 1
-            or rows.dtype.kind not in "iu"
-            or (rows.size and not 0 <= rows.min() <= rows.max() < len(self))
-        ):
-            raise ParameterError(
-                f"Expected bools or positions from 0 to {len(self) - 1} in one dimension, got {which!r}."
-            )
+        rows = find_rows(which, len(self))
         return replace(
             self,
             records=take(self.records, rows),
@@ -339,7 +330,7 @@ class Pool:
             if old is None:
                 shards.write(folder, _tables(self), shards.Manifest(_meta(self)))
                 return
-            joined = _empty(old, folder) + self  # compares columns, and gives origins their places among all sources
+            joined = blank_pool(old, folder) + self  # compares columns, and gives origins places among all sources
             like = shards.read_schema(folder, old.shards[0]) if old.shards else None
             shards.write(folder, _tables(joined, like), shards.Manifest(_meta(joined, old.meta), old.shards))
 
@@ -357,20 +348,37 @@ class Pool:
         """
         folder = Path(folder)
         manifest = shards.read_manifest(folder)
-        pool, tables = _empty(manifest, folder), []
+        pool, tables = blank_pool(manifest, folder), []
         for shard in manifest.shards:
             tables.append(shards.read_shard(folder, shard, verify=verify, max_bytes=max_bytes))
             max_bytes -= tables[-1].nbytes
-        return Pool.concat([_from_table(table, pool, folder) for table in tables] or [pool])
+        return Pool.concat([pool_from_table(table, pool, folder) for table in tables] or [pool])
 
     @staticmethod
     def iter(folder: str | os.PathLike[str], *, verify: bool = True, max_bytes: int = _MAX_BYTES) -> Iterator[Pool]:
         """Read the pool in `folder` one file at a time, each within `max_bytes` of memory; otherwise like `load`."""
         folder = Path(folder)
         manifest = shards.read_manifest(folder)
-        empty = _empty(manifest, folder)
+        empty = blank_pool(manifest, folder)
         for shard in manifest.shards:
-            yield _from_table(shards.read_shard(folder, shard, verify=verify, max_bytes=max_bytes), empty, folder)
+            yield pool_from_table(shards.read_shard(folder, shard, verify=verify, max_bytes=max_bytes), empty, folder)
+
+
+def find_rows(which: Any, n: int) -> np.ndarray:
+    """Positions among `n` records, of bools or positions; a `ParameterError` for others.
+
+    >>> find_rows([True, False, True], 3)
+    array([0, 2])
+    """
+    rows = np.asarray(which)
+    if rows.dtype == bool:
+        if rows.shape != (n,):
+            raise ParameterError(f"Expected one bool a record ({n}), got shape {rows.shape}.")
+        rows = np.flatnonzero(rows)
+    rows = rows.astype(np.int64) if rows.size == 0 else rows
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or (rows.size and not 0 <= rows.min() <= rows.max() < n):
+        raise ParameterError(f"Expected bools or positions from 0 to {n - 1} in one dimension, got {which!r}.")
+    return rows
 
 
 def _differences(ours: Pool, theirs: Pool) -> list[str]:
@@ -397,14 +405,14 @@ def _tables(pool: Pool, like: pa.Schema | None = None) -> Iterator[pa.Table]:
     problems = [
         f"Column {name!r} has a name that pools keep for themselves: rename it."
         for name in schema.columns
-        if name in (_LABEL, _ORIGIN) or name.startswith(_SCORE)
+        if name in (LABEL, _ORIGIN) or name.startswith(_SCORE)
     ]
     if not is_storable(plain(pool.labels.name)):
         problems.append(f"The labels are called {pool.labels.name!r}: rename them to a string.")
     raise_problems(problems)
-    labels = pool.labels.to_frame(_LABEL)
+    labels = pool.labels.to_frame(LABEL)
     table = schema.to_table(pool.records, like)
-    table = table.append_column(_LABEL, Schema.of(labels).to_table(labels, like).column(_LABEL))
+    table = table.append_column(LABEL, Schema.of(labels).to_table(labels, like).column(LABEL))
     table = table.append_column(_ORIGIN, pa.array(pool.origin, pa.int32()))
     for name in pool.scores:
         table = table.append_column(_SCORE + name, pa.array(_score(pool, name)))
@@ -427,7 +435,7 @@ def _meta(pool: Pool, before: Mapping[str, Any] | None = None) -> dict[str, Any]
         "rows": before["rows"] + len(pool),
         "counts": [[label, n] for label, n in counts.items()],
         "columns": schema_of(pool.records).to_dict(),
-        "label": Schema.of(pool.labels.to_frame(_LABEL)).to_dict(),
+        "label": Schema.of(pool.labels.to_frame(LABEL)).to_dict(),
         "label_name": plain(pool.labels.name),
         "scores": list(pool.scores),
         "sources": [{name: value for name, value in asdict(s).items() if name != "digests"} for s in pool.sources],
@@ -457,14 +465,14 @@ def _check_meta(meta: Mapping[str, Any], rows: int) -> None:
         raise ValueError(f"it has the scores {meta['scores']!r}")
 
 
-def _empty(manifest: shards.Manifest, folder: Path) -> Pool:
+def blank_pool(manifest: shards.Manifest, folder: Path) -> Pool:
     """The pool that `manifest` tells of, without its records; a `StorageError` if `_meta` cannot have said so."""
     meta = manifest.meta
     try:
         _check_meta(meta, sum(shard.rows for shard in manifest.shards))
         digests = dict(meta.get("digests", {}))
         sources = tuple(Source(**source, digests=digests.get(source["fingerprint"], "")) for source in meta["sources"])
-        labels = Schema.from_dict(meta["label"]).empty()[_LABEL].rename(meta["label_name"])
+        labels = Schema.from_dict(meta["label"]).empty()[LABEL].rename(meta["label_name"])
         scores = {str(name): np.empty(0) for name in meta["scores"]}
         return Pool(schema_from_dict(meta["columns"]).empty(), labels, np.empty(0, np.int32), sources, scores)
     except (StorageError, LookupError, TypeError, ValueError) as error:
@@ -473,18 +481,31 @@ def _empty(manifest: shards.Manifest, folder: Path) -> Pool:
         ) from error
 
 
-def _from_table(table: pa.Table, empty: Pool, folder: Path) -> Pool:
-    """The records of one file of the pool whose columns, labels and sources are those of `empty`."""
-    try:
-        name: Any = empty.labels.name
-        labels = Schema.of(empty.labels.to_frame(_LABEL)).to_frame(table)[_LABEL].rename(name)
+def labels_from_table(table: pa.Table, blank: Pool, folder: Path) -> pd.Series:
+    """The labels in a table from `folder`, which may have no other column, as those of `blank` are."""
+    with _telling(folder):
+        name: Any = blank.labels.name
+        return Schema.of(blank.labels.to_frame(LABEL)).to_frame(table)[LABEL].rename(name)
+
+
+def pool_from_table(table: pa.Table, blank: Pool, folder: Path) -> Pool:
+    """The records in a table from `folder`, of a pool whose columns, labels and sources are those of `blank`."""
+    labels = labels_from_table(table, blank, folder)
+    with _telling(folder):
         scores = {
             score: table.column(_SCORE + score).to_numpy().astype(np.float64)
             if _SCORE + score in table.column_names
             else np.full(table.num_rows, np.nan)
-            for score in empty.scores
+            for score in blank.scores
         }
         origin = table.column(_ORIGIN).to_numpy().astype(np.int32)
-        return Pool(schema_of(empty.records).to_frame(table), labels, origin, empty.sources, scores)
+        return Pool(schema_of(blank.records).to_frame(table), labels, origin, blank.sources, scores)
+
+
+@contextmanager
+def _telling(folder: Path) -> Iterator[None]:
+    """Whatever goes wrong with a table of another form than the manifest's, as one of our errors."""
+    try:
+        yield
     except (StorageError, DataError, LookupError, TypeError, ValueError) as error:
         raise StorageError(f"A file in {folder} does not fit its manifest ({error}): make the pool again.") from error

@@ -22,15 +22,30 @@ import pyarrow.parquet as pq
 from synthaug.errors import FileExistsSynthaugError, StorageError
 from synthaug.files import atomic_write, check_file, is_own, locked, read_json, sha256, sweep, write_json
 
-__all__ = ["MANIFEST", "Manifest", "Shard", "changing", "read_manifest", "read_schema", "read_shard", "write"]
+__all__ = [
+    "MANIFEST",
+    "Manifest",
+    "Shard",
+    "changing",
+    "list_groups",
+    "read_columns",
+    "read_group",
+    "read_manifest",
+    "read_schema",
+    "read_shard",
+    "verify_shard",
+    "write",
+]
 
 MANIFEST = "_manifest.json"
 _BEGUN = ".begun"
 _FORMAT = 1
 _NAME = re.compile(r"part-[0-9]{6}-[0-9a-f]{12}\.parquet")
 _ROW_GROUP = 2**16
+_GROUP_BYTES = 2**20  # of images in a row group, the least that is read when a few are asked for
 _BATCH = 2**13
 _LIMIT = 2**63
+_REMEDY = "restore it from a copy, or make the pool again"
 
 
 @dataclass(frozen=True)
@@ -130,10 +145,11 @@ def _write_shard(folder: Path, number: int, table: pa.Table) -> Shard:
     """Write one shard, under the name that its content gives it."""
     sink = pa.BufferOutputStream()
     named = [field.name for field in table.schema if not pa.types.is_fixed_size_binary(field.type)]  # all but images
+    image = sum(field.type.byte_width for field in table.schema if field.name not in named)
     pq.write_table(
         table,
         sink,
-        row_group_size=_ROW_GROUP,
+        row_group_size=max(1, min(_ROW_GROUP, _GROUP_BYTES // image)) if image else _ROW_GROUP,
         compression="zstd",
         write_page_checksum=True,
         use_dictionary=named,
@@ -153,19 +169,60 @@ def read_shard(folder: Path, shard: Shard, *, verify: bool, max_bytes: int) -> p
     Raises:
         StorageError: it is missing, a link, damaged or altered, or opens out to more than `max_bytes` of memory.
     """
+    path = verify_shard(folder, shard) if verify else _sized(folder, shard)
+    with _telling(path):
+        return _read_within(path, shard.rows, max_bytes)
+
+
+def verify_shard(folder: Path, shard: Shard) -> Path:
+    """Where the shard is; a `StorageError` if its size or SHA-256 is not what was written."""
+    path = _sized(folder, shard)
+    if sha256(path) != shard.sha256:
+        raise StorageError(f"{path} is not as it was written (its SHA-256 differs): {_REMEDY}.")
+    return path
+
+
+def _sized(folder: Path, shard: Shard) -> Path:
     path = folder / shard.file
-    remedy = "restore it from a copy, or make the pool again"
     size = check_file(path, shard.bytes)
     if size != shard.bytes:
-        raise StorageError(f"{path} has {size} bytes where {shard.bytes} were written: {remedy}.")
-    if verify and sha256(path) != shard.sha256:
-        raise StorageError(f"{path} is not as it was written (its SHA-256 differs): {remedy}.")
+        raise StorageError(f"{path} has {size} bytes where {shard.bytes} were written: {_REMEDY}.")
+    return path
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """An error of Arrow's as one of ours, with the remedy."""
     try:
-        return _read_within(path, shard.rows, max_bytes)
+        yield
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         if isinstance(error, StorageError):
             raise
-        raise StorageError(f"{path} cannot be read as Parquet ({error}): {remedy}.") from error
+        raise StorageError(f"{path} cannot be read as Parquet ({error}): {_REMEDY}.") from error
+
+
+def list_groups(folder: Path, shard: Shard) -> list[tuple[int, int]]:
+    """Rows and bytes of each row group of a shard: what can be read of it at the least."""
+    path = _sized(folder, shard)
+    with _telling(path):
+        meta, schema = _described(path, shard.rows)
+        width = sum(map(_bits, schema.types)) / 8
+        groups = [meta.row_group(number) for number in range(meta.num_row_groups)]
+        return [(group.num_rows, max(group.total_byte_size, int(group.num_rows * width))) for group in groups]
+
+
+def read_group(folder: Path, shard: Shard, group: int, *, max_bytes: int) -> pa.Table:
+    """One row group of a shard, its page checksums compared with what was written. Safe in a forked process."""
+    path = _sized(folder, shard)
+    with _telling(path):
+        return _read_within(path, shard.rows, max_bytes, groups=[group])
+
+
+def read_columns(folder: Path, shard: Shard, columns: list[str], *, max_bytes: int) -> pa.Table:
+    """Some columns of a shard, page checksums compared."""
+    path = _sized(folder, shard)
+    with _telling(path):
+        return _read_within(path, shard.rows, max_bytes, columns=columns)
 
 
 def read_schema(folder: Path, shard: Shard) -> pa.Schema:
@@ -179,30 +236,49 @@ def read_schema(folder: Path, shard: Shard) -> pa.Schema:
         ) from error
 
 
-def _read_within(path: Path, rows: int, max_bytes: int) -> pa.Table:
-    """All of a file, read in batches and given up as soon as it takes more than `max_bytes`: a bomb stays small.
-
-    Texts are read as dictionaries, as they are stored, since a long one repeated takes next to nothing on disk. Lists
-    and structs, in which it could hide, are refused: no pool has them.
-    """
+def _described(path: Path, rows: int) -> tuple[Any, pa.Schema]:
+    """The metadata and schema of a file, provided that it has so many rows and no types that no pool has."""
     with pq.ParquetFile(path) as file:
         meta, schema = file.metadata, file.schema_arrow
     if meta.num_rows != rows:
         raise StorageError(f"{path} has {meta.num_rows} rows where {rows} were written: make the pool again.")
-    stored = sum(meta.row_group(group).total_byte_size for group in range(meta.num_row_groups))
     strange = [field for field in schema if _is_strange(field.type)]
     if strange:
         raise StorageError(f"{path} holds {strange[0].type} in column {strange[0].name!r}, as no pool does.")
+    return meta, schema
+
+
+def _read_within(
+    path: Path, rows: int, max_bytes: int, *, groups: list[int] | None = None, columns: list[str] | None = None
+) -> pa.Table:
+    """A file, read in batches and given up as soon as it takes more than `max_bytes`: a bomb stays small.
+
+    Texts are read as dictionaries, as they are stored, since a long one repeated takes next to nothing on disk. Lists
+    and structs, in which it could hide, are refused: no pool has them.
+
+    Args:
+        path: The file.
+        rows: How many it has to have.
+        max_bytes: The most memory that what is read may take.
+        groups: The row groups to read; by default all, in several threads.
+        columns: The columns to read; by default all.
+    """
+    meta, schema = _described(path, rows)
+    schema = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    parts = [meta.row_group(group) for group in (range(meta.num_row_groups) if groups is None else groups)]
+    stored = sum(part.total_byte_size for part in parts) if columns is None else 0
     width = sum(map(_bits, schema.types))
-    _check_memory(path, max(stored, rows * width // 8), max_bytes)
+    _check_memory(path, max(stored, sum(part.num_rows for part in parts) * width // 8), max_bytes)
     texts = [field.name for field in schema if _is_text(field.type)]
     batches, taken = [], 0
     with pq.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True) as file:
-        for batch in file.iter_batches(_BATCH):
+        for batch in file.iter_batches(_BATCH, row_groups=groups, columns=columns, use_threads=groups is None):
             taken += sum(map(_size, batch.columns))
             _check_memory(path, taken, max_bytes)
             batches.append(batch)
-        return pa.Table.from_batches(batches, file.schema_arrow).cast(schema)
+        like = file.schema_arrow
+    like = like if columns is None else pa.schema([like.field(name) for name in columns])
+    return pa.Table.from_batches(batches, like).cast(schema)
 
 
 def _bits(kind: pa.DataType) -> int:

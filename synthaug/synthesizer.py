@@ -37,6 +37,7 @@ from synthaug.generators.base import GeneratorModule
 from synthaug.generators.gan import ConditionalGAN
 from synthaug.generators.training import Training
 from synthaug.generators.vae import ConditionalVAE
+from synthaug.generators.warp import ConditionalWarp
 from synthaug.images import ImageRecords, read_images
 from synthaug.labels import Labels, check_labels, warn_of_many
 from synthaug.pool import Pool, Source
@@ -51,7 +52,11 @@ CHUNK = 8_192  # records drawn at once
 CHUNK_BYTES = 64 * 2**20  # of encoded images drawn at once
 MAX_BYTES = 16 * 2**30  # of weights
 _MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, SafetensorError)
-GENERATORS: dict[str, type[GeneratorModule]] = {"ConditionalVAE": ConditionalVAE, "ConditionalGAN": ConditionalGAN}
+GENERATORS: dict[str, type[GeneratorModule]] = {
+    "ConditionalGAN": ConditionalGAN,
+    "ConditionalVAE": ConditionalVAE,
+    "ConditionalWarp": ConditionalWarp,
+}
 CODECS: dict[str, type[Codec]] = {"TableCodec": TableCodec, "ImageCodec": ImageCodec}
 
 
@@ -219,8 +224,7 @@ class Synthesizer(BaseEstimator):
         at_once = self._at_once
         if chunk < at_once or chunk % at_once:
             raise ParameterError(f"Expected `chunk` to be a multiple of {at_once}, got {chunk}.")
-        details = {"synthaug": __version__}
-        source = Source(self._generator_name(), self.fingerprint_, seed, details, self.digests_)
+        source = self._source(seed)
         n = int(ends[-1]) if len(ends) else 0
         starts = range(0, max(n, 1), chunk)
         places = (np.arange(start, min(start + chunk, n)) for start in starts)
@@ -232,6 +236,44 @@ class Synthesizer(BaseEstimator):
         """Records drawn at once: a power of two, so that it divides any sensible `chunk`."""
         spec = self.codec_.spec
         return CHUNK if spec.fields else min(CHUNK, 1 << (max(1, CHUNK_BYTES // (4 * spec.width)).bit_length() - 1))
+
+    def transfer(self, records: Any, labels: Any, to_labels: Any, *, random_state: RandomState = None) -> Pool:
+        """Give records other labels: what is not of the class (such as slant and thickness of a digit) stays.
+
+        Each record is encoded under its own label and decoded under the other; a reconstruction where both are equal.
+
+        Args:
+            records: `n` records like those of `fit`.
+            labels: Their labels `(n,)`.
+            to_labels: The labels to give them `(n,)`, or one for all.
+            random_state: Seed of what is drawn (categories of tables); by default the seed of the fit.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ParameterError: a generator that cannot, such as `ConditionalGAN`, or one network a class.
+            DataError: records that cannot be encoded; unknown labels, or as many as do not fit the records.
+        """
+        self._check_fitted()
+        transfer = getattr(self.generators_[0], "transfer", None)
+        if transfer is None or self.per_class:
+            raise ParameterError(
+                "Only a generator that encodes all classes with one network can transfer: fit with "
+                "`generator=ConditionalVAE` and `per_class=False`."
+            )
+        x, n = self.codec_.encode(records), len(records)
+        single = isinstance(to_labels, str) or not hasattr(to_labels, "__len__")
+        targets = check_labels([to_labels] * n if single else to_labels, records)
+        codes = [torch.from_numpy(self.labels_.encode(one)) for one in (check_labels(labels, records), targets)]
+        seed = self.seed_ if random_state is None else as_seed(random_state)
+        made = self.codec_.decode(transfer(x, *codes, rng=torch_rng(seed, "transfer")))
+        return Pool(made, self.labels_.decode(codes[1].numpy()), np.zeros(n, np.int32), (self._source(seed),))
+
+    def _source(self, seed: int) -> Source:
+        return Source(self._generator_name(), self.fingerprint_, seed, {"synthaug": __version__}, self.digests_)
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "generators_"):
+            raise NotFittedError("This Synthesizer is not fitted yet: call `fit` with records and labels first.")
 
     def _draw(self, y: np.ndarray, first: int, seed: int, source: Source) -> Pool:
         parts = torch.from_numpy(y).split(self._at_once)
@@ -251,8 +293,7 @@ class Synthesizer(BaseEstimator):
 
     def _plan(self, counts: int | Mapping[Any, int]) -> tuple[np.ndarray, np.ndarray]:
         """The codes of the labels asked for, in that order, and the place where the records of each end."""
-        if not hasattr(self, "generators_"):
-            raise NotFittedError("This Synthesizer is not fitted yet: call `fit` with records and labels first.")
+        self._check_fitted()
         if isinstance(counts, int | np.integer) and not isinstance(counts, bool):
             if counts < 0:
                 raise ParameterError(f"Expected `counts` to be at least 0, got {counts}.")

@@ -14,6 +14,7 @@ from synthaug.codecs.image import ImageCodec
 from synthaug.codecs.tabular import TableCodec
 from synthaug.generators.gan import ConditionalGAN
 from synthaug.generators.vae import ConditionalVAE
+from synthaug.generators.warp import ConditionalWarp
 from synthaug.mix.loader import mix_loader
 from synthaug.pool import Pool, Source
 
@@ -93,7 +94,9 @@ def test_generator(generator, check):
 
 
 @pytest.mark.parametrize("check", testing.GENERATOR_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("generator", [partial(ConditionalVAE, width=8), partial(ConditionalGAN, width=8)])
+@pytest.mark.parametrize(
+    "generator", [partial(ConditionalVAE, width=8), partial(ConditionalGAN, width=8), ConditionalWarp]
+)
 def test_generator_of_grids(generator, check):
     check(generator, testing.generators.GRID)
 

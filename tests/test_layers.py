@@ -17,19 +17,22 @@ PARTS = {
         "records rng schema shards spec tables"
     ),
     1: "codecs generators pool evaluate report",
-    2: "selection",
+    2: "opened selection",
     3: "synthesizer",
     4: "mix",
     ROOF: "config decisions testing",
     ROOF + 1: "auto",
-    ROOF + 2: "augmenting",
+    ROOF + 2: "augmenting demo_images",
     ROOF + 3: "demo",
     ROOF + 4: "cli",
 }
 FLOOR = {part: floor for floor, parts in PARTS.items() for part in parts.split()}
 MEASURING = {"evaluate", "report"}
 LIGHTNING = {"lightning", "lightning_fabric", "pytorch_lightning"}
-MAY_IMPORT_LIGHTNING = ("synthaug.generators.", "synthaug.synthesizer", "synthaug.mix.lightning")
+MAY_IMPORT_LIGHTNING = (
+    *("synthaug.generators.", "synthaug.synthesizer", "synthaug.mix.lightning"),
+    "synthaug.demo_images",  # it shows a LightningModule as a user writes one
+)
 NEVER = {"benchmarks", "examples", "tests", "torchaudio", "torchvision"}
 
 

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 import synthaug.synthesizer as module
 from synthaug.codecs.image import ImageCodec
-from synthaug.errors import DataError, DataTypeError, ParameterError, StorageError
+from synthaug.errors import DataError, DataTypeError, NotFittedError, ParameterError, StorageError
 from synthaug.generators.vae import ConditionalVAE
 from synthaug.images import read_images
 from synthaug.pool import Pool
@@ -154,3 +154,30 @@ def test_what_labels_are_needed():
 def test_a_codec_clones_with_what_it_was_told():
     codec = ImageCodec(layout="channels_last", value_range=(0, 9))
     assert repr(clone(codec)) == repr(codec) == "ImageCodec(layout='channels_last', value_range=(0, 9))"
+
+
+def test_transfer_keeps_the_record_and_gives_it_another_label():
+    """On rule-made images: the class is the half that is bright, the rest of a record its brightness."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    level = rng.integers(60, 256, 200)
+    images = np.zeros((200, 8, 8), np.uint8)
+    for i in range(200):
+        images[i, :, 4 * labels[i] : 4 * labels[i] + 4] = level[i]
+    fitted = Synthesizer(max_steps=150, random_state=0).fit(images, labels)
+    pool = fitted.transfer(images, labels, 1 - labels)
+    halves = pool.records.reshape(200, 8, 2, 4).mean((1, 3))
+    assert np.mean(halves.argmax(1) == 1 - labels) > 0.95
+    assert np.corrcoef(halves.max(1), level)[0, 1] > 0.8
+    assert pool.labels.tolist() == (1 - labels).tolist()
+    assert pool.trained_on(images).all()
+    assert fitted.transfer(images[:3], labels[:3], 1).labels.tolist() == [1, 1, 1]
+
+
+def test_transfer_is_refused_where_no_network_knows_all_classes():
+    images, labels = np.zeros((6, 8, 8), np.uint8), [0, 1] * 3
+    with pytest.raises(NotFittedError):
+        Synthesizer().transfer(images, labels, 0)
+    fitted = Synthesizer(max_steps=1, per_class=True, random_state=0).fit(images, labels)
+    with pytest.raises(ParameterError, match="Only a generator that encodes all classes with one network"):
+        fitted.transfer(images, labels, 0)

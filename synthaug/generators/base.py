@@ -96,6 +96,9 @@ class GeneratorModule(LightningModule, ABC):
     def sample(self, y: Tensor, *, rng: torch.Generator) -> Tensor:
         """Draw one encoded record for each code: `(n,)` to `(n, *spec.shape)`, all randomness from `rng`."""
 
+    def begin(self, x: Tensor, y: Tensor, *, rng: torch.Generator) -> None:
+        """Before training, take from the records `x` and codes `y` what the weights depend on, such as their number."""
+
     def settle(self, x: Tensor, y: Tensor) -> None:
         """After training, learn what no gradient teaches (such as where latents lie).
 

@@ -76,6 +76,7 @@ class Training:
             held_out = rest if len(rest[1]) else None  # all classes may be too small to spare a record
         module.counts.copy_(torch.bincount(train[1], minlength=module.n_classes))
         module.check_counts(torch.bincount(y, minlength=module.n_classes))
+        module.begin(*train, rng=torch_rng(self.seed, "begin"))
         vicinity, watch = None, None
         if module.is_grid:
             watch = Watch(*train, module.n_classes, held_out=held_out, features=module.features, seed=self.seed)

@@ -1,4 +1,4 @@
-"""What any gain on images stands beside: balanced sampling, balanced softmax and mixup, for any training loop."""
+"""What any gain on images stands beside: balanced sampling, logit adjustment and mixup, for any training loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from synthaug.errors import ParameterError
 from synthaug.labels import check_labels
 from synthaug.rng import RandomState, as_seed, derive, numpy_rng, torch_rng
 
-__all__ = ["BalancedSoftmaxLoss", "Mixup", "balanced_sampler"]
+__all__ = ["LogitAdjustedLoss", "Mixup", "balanced_sampler"]
 
 
 def balanced_sampler(
@@ -41,13 +41,16 @@ def balanced_sampler(
     return WeightedRandomSampler(weights.tolist(), len(codes) if size is None else size, generator=rng)
 
 
-class BalancedSoftmaxLoss(nn.Module):
-    """Cross-entropy that makes up for rare classes: logits are raised by the log counts in training.
+class LogitAdjustedLoss(nn.Module):
+    """Cross-entropy in which rare classes must win by more: logits are raised by `tau` times the log share of the class.
 
-    Balanced Meta-Softmax, Ren et al. 2020, equation 4. Train with the plain sampler, and test with the plain logits.
+    Menon et al. 2021, equation 10. With a `tau` of 1 and a plain sampler it is the balanced softmax of Ren et al. 2020;
+    beside a balanced sampler a small `tau` such as 0.2 makes up for what few images leave unlearned. In training only:
+    test with the plain logits.
 
     Args:
         counts: Training items of each class, by code.
+        tau: Strength.
 
     Other Arguments:
         label_smoothing: As in `torch.nn.CrossEntropyLoss`.
@@ -55,23 +58,24 @@ class BalancedSoftmaxLoss(nn.Module):
     Raises:
         ParameterError: counts that are not all positive.
 
-    >>> loss = BalancedSoftmaxLoss([90, 10])
+    >>> loss = LogitAdjustedLoss([90, 10])
     >>> round(loss(torch.zeros(1, 2), torch.tensor([1])).item(), 3)
     2.303
     """
 
-    log_counts: Tensor
+    margin: Tensor
 
-    def __init__(self, counts: Sequence[int], *, label_smoothing: float = 0.0) -> None:
+    def __init__(self, counts: Sequence[int], tau: float = 1.0, *, label_smoothing: float = 0.0) -> None:
         super().__init__()
         if not len(counts) or min(counts) < 1:
             raise ParameterError(f"Expected a count of at least 1 for each class, got {list(counts)}.")
-        self.register_buffer("log_counts", torch.tensor(counts, dtype=torch.float32).log())
+        shares = torch.tensor(counts, dtype=torch.float32) / sum(counts)
+        self.register_buffer("margin", tau * shares.log())
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """The mean loss for logits `(n, classes)` and codes `(n,)`."""
-        return functional.cross_entropy(logits + self.log_counts, target, label_smoothing=self.label_smoothing)
+        return functional.cross_entropy(logits + self.margin, target, label_smoothing=self.label_smoothing)
 
 
 class Mixup:

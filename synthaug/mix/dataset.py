@@ -8,15 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import Dataset
 
 from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugError
+from synthaug.image_sources import check_map_style
 from synthaug.items import ItemForm
+from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pool import Pool
 from synthaug.rng import isolated
 from synthaug.schema import plain
 
-__all__ = ["FLAG", "MixedDataset", "check_map_style", "find_mixed"]
+__all__ = ["FLAG", "MixedDataset", "check_real", "find_mixed"]
 
 FLAG = "is_synthetic"
 ToItem = Callable[[Any, Any], Any]
@@ -27,7 +29,8 @@ class MixedDataset(Dataset[Any]):
 
     Args:
         real: Any map-style dataset.
-        pool: Synthetic records like those of `real`.
+        pool: Synthetic records like those of `real`: a `Pool`, or the folder of one, which is read as it is needed if it
+            is large (see `OpenPool`).
         to_item: Makes an item of a record and its label; by default an item that looks like the first real one.
         transform: Applied to the image of real and synthetic items alike: any callable, or an albumentations pipeline.
         flag: Whether to say in each item if it is synthetic: at the end of a tuple, or as "is_synthetic" in a dict.
@@ -50,12 +53,13 @@ class MixedDataset(Dataset[Any]):
     (7, (0, False), (1, True))
     """
 
-    lends = False  # whether items may hold the pool's own memory: who sets it promises not to write there
+    _lends = False
+    _lent: tuple[Any, list[Any]] | None = None  # images and labels, if pairs of these are items
 
     def __init__(
         self,
         real: Any,
-        pool: Pool,
+        pool: AnyPool,
         *,
         to_item: ToItem | None = None,
         transform: Callable[..., Any] | None = None,
@@ -64,26 +68,40 @@ class MixedDataset(Dataset[Any]):
         label: Any = None,
         shared: bool = False,
     ) -> None:
-        check_map_style(real)
-        _check(pool, to_item, transform, flag, shared)
+        check_real(real)
+        pool = as_pool(pool)
+        blank = pool.records if isinstance(pool, Pool) else pool.blank.records
+        _check(blank, to_item, transform, flag, shared)
         self.real, self.transform, self.flag = real, transform, bool(flag)
         self.n_real, self.n_synthetic = len(real), len(pool)
-        self.labels = [plain(value) for value in pool.labels]
+        self._codes, self._levels = _coded(pool.labels)
         self._shared = bool(shared)
-        self._records = _hold(pool.records, shared=self._shared)
+        self._records = _hold(pool, shared=self._shared)
         with isolated(0):  # the user's item may draw a random crop
             first = real[0]
-            form = None if to_item is not None else _form(first, self.labels, image, label)
+            form = None if to_item is not None else _form(first, self._levels, image, label)
             self._to_item: ToItem | None = to_item if form is None else form.write
             self._place = _place_of(first, image) if form is None else form.image
-            self._written = _written(form, pool.records, self.labels)
+            self._written = _written(form, blank, self._levels)
             if len(pool) and to_item is None:
                 _check_alike(self._finish(first, False), self[self.n_real])
 
     @property
+    def pool(self) -> OpenPool | None:
+        """The pool, if its records are read from a folder as they are needed."""
+        return self._records if isinstance(self._records, OpenPool) else None
+
+    @property
     def records(self) -> Any:
-        """The records of the pool, a DataFrame or an image array."""
+        """The records of the pool, a DataFrame or an image array; all are read now if they are in a folder."""
+        if isinstance(self._records, OpenPool):
+            return self._records.load().records
         return self._records.numpy() if isinstance(self._records, torch.Tensor) else self._records
+
+    @property
+    def labels(self) -> list[Any]:
+        """The label of each record of the pool."""
+        return [self._levels[code] for code in self._codes.tolist()]
 
     def __len__(self) -> int:
         return self.n_real + self.n_synthetic
@@ -99,6 +117,9 @@ class MixedDataset(Dataset[Any]):
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """A batch at once, as the DataLoader asks for it."""
         n = self.n_real
+        if self._lent is not None and self._fetch is None:
+            real, (records, labels) = self.real, self._lent
+            return [real[index] if index < n else (records[index - n], labels[index - n]) for index in indices]
         made = [index - n for index in indices if index >= n]
         first = len(indices) - len(made)
         ordered = min(indices[first:], default=n) >= n  # real first, as the batch sampler has it
@@ -112,6 +133,32 @@ class MixedDataset(Dataset[Any]):
         parts = iter(items), iter(synthetic)
         return [next(parts[index >= n]) for index in indices]
 
+    def lend(self) -> None:
+        """Let items hold the pool's own memory, which makes batches quicker; whoever asks for it does not write there.
+
+        Nothing changes where it would not help: with a transform or a flag, with items that are Tensors or no pairs,
+        and with a pool in a folder or in memory that may not be written to, of which torch warns.
+        """
+        written, self._lends = self._written, True
+        if written is None or written.tensors or self.flag or self.transform is not None or self.pool is not None:
+            return
+        if self.records.flags.writeable:
+            self._lent = self.records, [written.labels[code] for code in self._codes.tolist()]
+
+    @property
+    def _fetch(self) -> Any:
+        """How the real dataset gives a batch at once, if it does."""
+        return getattr(self.real, "__getitems__", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a process of its own, to which shared memory goes as the tensor that it is."""
+        return {**vars(self), "_lent": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self._lends:
+            self.lend()
+
     def refresh(self, pool: Pool) -> None:
         """Put other records in the place of those of the pool, each where one of its label was.
 
@@ -123,6 +170,8 @@ class MixedDataset(Dataset[Any]):
         Raises:
             DataError: another number of records of some label, another shape, columns or dtype.
         """
+        if isinstance(self._records, OpenPool):
+            raise ParameterError("Expected a pool in memory to refresh, got one in a folder: `Pool.load` it first.")
         old, new = self.records, pool.records
         if _shape(new) != _shape(old):
             raise DataError(f"Expected records as in the pool now ({_shape(old)}), got {_shape(new)}.")
@@ -134,37 +183,44 @@ class MixedDataset(Dataset[Any]):
                 "draw the new pool with the counts of the old, `synthesizer.sample(pool.counts())`."
             )
         order = np.empty(len(here), np.int64)
-        for value in dict.fromkeys(self.labels):
+        for value in self._levels:
             order[here == value] = np.flatnonzero(labels == value)
         if isinstance(new, pd.DataFrame):
             self._records = new.iloc[order].reset_index(drop=True)
         elif self._shared:
             self._records.copy_(torch.from_numpy(np.ascontiguousarray(new[order])))
         else:
-            self._records = _hold(new[order], shared=False)
+            self._records = new[order]
+        if self._lends:
+            self.lend()
 
     def _real(self, indices: Sequence[int]) -> list[Any]:
-        fetch = getattr(self.real, "__getitems__", None)
-        if fetch is not None and indices:
-            return list(fetch(indices))
+        if self._fetch is not None and indices:
+            return list(self._fetch(indices))
         real = self.real
         return [real[index] for index in indices]
 
     def _synthetic(self, places: list[int]) -> list[Any]:
-        records, labels, to_item = self.records, self.labels, self._to_item
+        to_item, written = self._to_item, self._written
         assert to_item is not None
         if not places:
             return []
-        if isinstance(records, pd.DataFrame):
-            return [to_item(records.iloc[place], labels[place]) for place in places]
-        if self._written is not None and self.lends and not self._written.tensors:
-            written = self._written.labels
-            return [(records[place], written[place]) for place in places]
-        block = records[places]  # a copy: whatever is done to an item, the pool stays as it is
-        if self._written is not None:
-            images = torch.from_numpy(block).unbind() if self._written.tensors else block
-            return list(zip(images, [self._written.labels[place] for place in places], strict=True))
-        return [to_item(record, labels[place]) for record, place in zip(block, places, strict=True)]
+        if self._lent is not None:
+            records, labels = self._lent
+            return [(records[place], labels[place]) for place in places]
+        codes = self._codes[places].tolist()
+        block = self._copied(places)  # whatever is done to an item, the pool stays as it is
+        if written is not None:
+            images = torch.from_numpy(block).unbind() if written.tensors else block
+            return list(zip(images, [written.labels[code] for code in codes], strict=True))
+        rows = map(block.iloc.__getitem__, range(len(block))) if isinstance(block, pd.DataFrame) else block
+        return [to_item(record, self._levels[code]) for record, code in zip(rows, codes, strict=True)]
+
+    def _copied(self, places: list[int]) -> Any:
+        if isinstance(self._records, OpenPool):
+            return self._records.take(places)
+        records = self.records
+        return records.iloc[places] if isinstance(records, pd.DataFrame) else records[places]
 
     def _finish(self, item: Any, synthetic: bool) -> Any:
         """Transform and flag an item."""
@@ -173,24 +229,15 @@ class MixedDataset(Dataset[Any]):
         return _flagged(item, synthetic) if self.flag else item
 
 
-def check_map_style(real: Any) -> None:
-    """Refuse what cannot be read by index.
+def check_real(real: Any) -> None:
+    """Refuse what cannot be read by position, is empty, or is mixed already.
 
-    >>> check_map_style(iter([]))
+    >>> check_real([])
     Traceback (most recent call last):
     ...
-    synthaug.errors.DataTypeError: Expected a map-style dataset, with `__getitem__` and `__len__`, got list_iterator.
+    synthaug.errors.DataError: Expected a dataset of at least one item, got an empty one.
     """
-    if isinstance(real, IterableDataset):
-        raise DataTypeError(
-            "An iterable dataset cannot be mixed: its items come in an order of their own and cannot be asked for by "
-            "index, so no sampler can put synthetic ones between them. Wrap a map-style dataset, for example "
-            "`list(dataset)` if it fits in memory."
-        )
-    if not hasattr(real, "__getitem__") or not hasattr(real, "__len__"):
-        raise DataTypeError(
-            f"Expected a map-style dataset, with `__getitem__` and `__len__`, got {type(real).__name__}."
-        )
+    check_map_style(real)
     if isinstance(real, MixedDataset):
         raise ParameterError("The dataset is mixed already: join the pools with `+` and mix them once.")
     if not len(real):
@@ -208,34 +255,36 @@ def find_mixed(dataset: Any) -> MixedDataset | None:
     return next((found for one in inner if one is not None and (found := find_mixed(one)) is not None), None)
 
 
-def _check(pool: Any, to_item: Any, transform: Any, flag: Any, shared: Any) -> None:
-    if not isinstance(pool, Pool):
-        raise DataTypeError(f"Expected a Pool, got {type(pool).__name__}: draw one with `Synthesizer.sample`.")
+def _check(records: Any, to_item: Any, transform: Any, flag: Any, shared: Any) -> None:
     for name, value in (("to_item", to_item), ("transform", transform)):
         if value is not None and not callable(value):
             raise ParameterError(f"Expected `{name}` to be a callable or None, got {value!r}.")
     for name, value in (("flag", flag), ("shared", shared)):
         if not isinstance(value, bool | np.bool_):
             raise ParameterError(f"Expected `{name}` to be True or False, got {value!r}.")
-    if isinstance(pool.records, pd.DataFrame) and to_item is None:
+    if isinstance(records, pd.DataFrame) and to_item is None:
         raise ParameterError(
             "The pool holds table rows: pass `to_item`, which makes an item of a row and its label, for example "
             "`lambda row, label: (torch.tensor(row.to_numpy(dtype='float32')), label)`."
         )
 
 
-def _hold(records: Any, *, shared: bool) -> Any:
-    """Records as they are kept: a DataFrame, or a tensor over the image array, possibly in shared memory."""
-    if isinstance(records, pd.DataFrame):
-        if shared:
-            raise ParameterError(
-                "Rows of a table cannot lie in shared memory: leave `shared` out, and `persistent_workers`, if the "
-                "pool is to be refreshed."
-            )
-        return records
-    if not shared:
-        return records
-    return torch.from_numpy(np.ascontiguousarray(records)).clone().share_memory_()
+def _coded(labels: pd.Series) -> tuple[np.ndarray, list[Any]]:
+    """`(n,)` small ints, and the plain labels that they stand for."""
+    codes, levels = pd.factorize(labels)
+    return codes.astype(np.min_scalar_type(max(len(levels), 1))), [plain(level) for level in levels]
+
+
+def _hold(pool: Pool | OpenPool, *, shared: bool) -> Any:
+    """Records as they are kept: a DataFrame, an image array, a tensor in shared memory, or the folder that has them."""
+    if isinstance(pool, OpenPool) or not shared:
+        return pool.records if isinstance(pool, Pool) else pool
+    if isinstance(pool.records, pd.DataFrame):
+        raise ParameterError(
+            "Rows of a table cannot lie in shared memory: leave `shared` out, and `persistent_workers`, if the "
+            "pool is to be refreshed."
+        )
+    return torch.from_numpy(np.ascontiguousarray(pool.records)).clone().share_memory_()
 
 
 def _form(first: Any, labels: list[Any], image: Any, label: Any) -> ItemForm:
@@ -257,11 +306,11 @@ def _form(first: Any, labels: list[Any], image: Any, label: Any) -> ItemForm:
 class _Written(NamedTuple):
     """What makes pairs of an image and a label quickly, a batch at a time."""
 
-    labels: list[Any]
+    labels: list[Any]  # one a level
     tensors: bool
 
 
-def _written(form: ItemForm | None, records: Any, labels: list[Any]) -> _Written | None:
+def _written(form: ItemForm | None, records: Any, levels: list[Any]) -> _Written | None:
     """The labels as items have them, if an item is a plain pair of an image as in the pool and a plain label."""
     if form is None or form.container is not tuple or (form.keys, form.image, form.label) != ((0, 1), 0, 1):
         return None
@@ -270,8 +319,7 @@ def _written(form: ItemForm | None, records: Any, labels: list[Any]) -> _Written
         return None
     if target.kind in ("array", "tensor"):
         return None
-    each = {value: target.write(value) for value in dict.fromkeys(labels)}
-    return _Written([each[value] for value in labels], picture.kind == "tensor")
+    return _Written([target.write(level) for level in levels], picture.kind == "tensor")
 
 
 def _place_of(item: Any, image: Any) -> Any:

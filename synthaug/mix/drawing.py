@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 from synthaug.errors import ParameterError, raise_problems
 from synthaug.schema import plain
 
-__all__ = ["Allocation", "apportion", "draw_weighted", "level_up", "permuted"]
+__all__ = ["Allocation", "Blocks", "apportion", "draw_weighted", "level_up", "permuted"]
 
 
 def permuted(n: int, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -63,6 +63,44 @@ def level_up(counts: np.ndarray, size: int) -> np.ndarray:
     level = levels[np.flatnonzero(levels >= rising)[-1]]
     missing = np.maximum(level - counts, 0.0)
     return apportion(missing, size) if missing.sum() > 0 else np.zeros(len(counts), np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Which records lie together on disk, and an order in which few blocks are read at a time.
+
+    Blocks come in random order. So many of them as fit into memory together are shuffled among themselves.
+
+    Args:
+        starts: `(n_blocks + 1,)` where each block begins, and where the last ends.
+        together: Blocks that are in memory at a time.
+
+    >>> blocks = Blocks(np.array([0, 2, 4, 6, 8]), together=2)
+    >>> [sorted(part.tolist()) for part in blocks.passes(np.random.default_rng(2))]
+    [[0, 1, 4, 5], [2, 3, 6, 7]]
+    """
+
+    starts: np.ndarray
+    together: int
+
+    def passes(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """All positions, each once, in parts of as many blocks as are in memory together."""
+        n = len(self.starts) - 1
+        if n <= self.together:  # as a pool in memory
+            yield permuted(int(self.starts[-1]), int(self.starts[-1]), rng)
+            return
+        order = rng.permutation(n)
+        for start in range(0, n, self.together):
+            some = order[start : start + self.together]
+            yield rng.permutation(np.concatenate([np.arange(self.starts[i], self.starts[i + 1]) for i in some]))
+
+    def arrange(self, places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The positions `places` in such an order."""
+        n = len(self.starts) - 1
+        if n <= self.together:
+            return places
+        turn = rng.permutation(n)[np.searchsorted(self.starts, places, side="right") - 1] // self.together
+        return places[np.argsort(turn + rng.random(len(places)), kind="stable")]
 
 
 @dataclass(frozen=True, eq=False)

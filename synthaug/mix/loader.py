@@ -16,8 +16,9 @@ from torch.utils.data.distributed import DistributedSampler
 
 from synthaug.errors import DataError, DataTypeError, ParameterError, raise_problems
 from synthaug.items import ItemForm
-from synthaug.mix.dataset import MixedDataset, ToItem, check_map_style
-from synthaug.mix.drawing import Allocation, draw_weighted, permuted
+from synthaug.mix.dataset import MixedDataset, ToItem, check_real
+from synthaug.mix.drawing import Allocation, Blocks, draw_weighted, permuted
+from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pool import Pool
 from synthaug.rng import as_seed, global_states, isolated, numpy_rng, restore_globals
 from synthaug.schema import plain
@@ -94,6 +95,7 @@ class MixedBatchSampler(BatchSampler):
     Other Arguments:
         weights: How often each synthetic item is taken, `(n_synthetic,)`; by default each once before any twice.
         allocation: How many of each class are taken.
+        blocks: Which synthetic items lie together on disk, so that few of these blocks are read at a time.
         epoch: The epoch with which to begin. Each iteration is one epoch on, unless `set_epoch` says otherwise.
 
     Several processes, of a `DistributedSampler` or of `torch.distributed`, take synthetic items in turn, each its own.
@@ -118,6 +120,7 @@ class MixedBatchSampler(BatchSampler):
         seed: int,
         weights: np.ndarray | None = None,
         allocation: Allocation | None = None,
+        blocks: Blocks | None = None,
         epoch: int = 0,
     ) -> None:
         raise_problems(_problems(n_real, n_synthetic, ratio, weights, allocation), ParameterError)
@@ -129,7 +132,7 @@ class MixedBatchSampler(BatchSampler):
         self.n_real, self.n_synthetic, self.ratio = n_real, n_synthetic, ratio
         self.seed = as_seed(seed)
         self.weights = None if weights is None else np.asarray(weights, np.float64)
-        self.allocation = allocation
+        self.allocation, self.blocks = allocation, blocks
         self.epoch = epoch
         self.taken = 0  # synthetic items in the last iteration
         self.running: int | None = None  # the epoch of the last iteration
@@ -188,19 +191,23 @@ class MixedBatchSampler(BatchSampler):
     def _synthetic(self, epoch: int, ratio: float) -> Iterator[int]:
         """Positions without end; each process has every so-manieth of them."""
         size = max(1, floor(ratio * self.n_real + 0.5)) if self.n_synthetic else 0
-        blocks = (self._block(size, numpy_rng(self.seed, "mix", epoch, number)) for number in itertools.count())
+        rngs = (numpy_rng(self.seed, "mix", epoch, number) for number in itertools.count())
+        parts = itertools.chain.from_iterable(self._parts(size, rng) for rng in rngs)
         rank, ranks = self._place()
-        positions = itertools.chain.from_iterable(blocks)
+        positions = itertools.chain.from_iterable((part + self.n_real).tolist() for part in parts)
         return positions if ranks == 1 else itertools.islice(positions, rank, None, ranks)
 
-    def _block(self, size: int, rng: np.random.Generator) -> list[int]:
+    def _parts(self, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """What is taken, or all if each is to be once: at once, or bit by bit from a pool on disk."""
         if self.weights is not None:
             places = draw_weighted(self.weights, size, rng)
         elif self.allocation is not None:
             places = self.allocation.draw(size, rng)
+        elif self.blocks is not None:
+            return self.blocks.passes(rng)
         else:
             places = permuted(self.n_synthetic, self.n_synthetic, rng)
-        return (places + self.n_real).tolist()
+        return iter([places if self.blocks is None else self.blocks.arrange(places, rng)])
 
     def _place(self) -> tuple[int, int]:
         """Which process this is, and of how many."""
@@ -234,8 +241,9 @@ class MixedLoader(DataLoader[Any]):
 
     def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
         self._seen, self._skipped = self._skipped, 0
+        state = vars(self)  # a DataLoader looks at each attribute that is set
         for batch in batches:
-            self._seen += 1
+            state["_seen"] += 1
             yield batch
 
     @property
@@ -276,7 +284,7 @@ class MixedLoader(DataLoader[Any]):
 
 def mix_loader(
     loader: DataLoader[Any],
-    pool: Pool,
+    pool: AnyPool,
     *,
     ratio: Ratio,
     seed: int | None = None,
@@ -296,7 +304,8 @@ def mix_loader(
 
     Args:
         loader: A DataLoader over a map-style dataset.
-        pool: The synthetic records.
+        pool: The synthetic records: a `Pool`, or the folder of one, which may be larger than memory (see `OpenPool`):
+            then blocks of records come in random order, some of them at a time, shuffled among themselves.
         ratio: Synthetic items for each real one, or a function from the epoch, counted from 0, to that number, such as
             `Annealed`.
         seed: Which synthetic items are taken, and in which order; by default the seed that torch was given.
@@ -328,7 +337,8 @@ def mix_loader(
     [4, 5, 6, 7, 99, 99]
     """
     check_loader(loader)
-    shared = loader.persistent_workers and not isinstance(pool.records, pd.DataFrame)
+    pool = as_pool(pool)
+    shared = loader.persistent_workers and isinstance(pool, Pool) and not isinstance(pool.records, pd.DataFrame)
     dataset = MixedDataset(
         loader.dataset,
         pool,
@@ -339,7 +349,8 @@ def mix_loader(
         label=label,
         shared=shared,
     )
-    dataset.lends = transform is None and loader.collate_fn is default_collate and _is_writable(pool.records)
+    if loader.collate_fn is default_collate:  # which copies
+        dataset.lend()
     batches = loader.batch_sampler
     own = type(batches) is not BatchSampler
     sampler = MixedBatchSampler(
@@ -352,6 +363,7 @@ def mix_loader(
         seed=torch.initial_seed() % 2**63 if seed is None else seed,
         weights=weights,
         allocation=_allocation(allocation, dataset, pool, labels, image, label),
+        blocks=Blocks(pool.starts, pool.together) if isinstance(pool, OpenPool) else None,
         epoch=epoch,
     )
     settings = {name: getattr(loader, name) for name in _SETTINGS if hasattr(loader, name)}
@@ -372,7 +384,7 @@ def check_loader(loader: Any) -> None:
         raise DataTypeError(
             f"Expected a DataLoader, got {type(loader).__name__}: mix each of several by itself, with `mix_loader`."
         )
-    check_map_style(loader.dataset)
+    check_real(loader.dataset)
     if loader.batch_sampler is None:
         raise DataTypeError(
             "Expected a loader that makes batches: this one has `batch_size=None`, so its dataset does. Give it a "
@@ -386,7 +398,7 @@ def check_loader(loader: Any) -> None:
 
 
 def _allocation(
-    allocation: Any, dataset: MixedDataset, pool: Pool, labels: Any, image: Any, label: Any
+    allocation: Any, dataset: MixedDataset, pool: Pool | OpenPool, labels: Any, image: Any, label: Any
 ) -> Allocation | None:
     if isinstance(allocation, str) and allocation == "pool":
         return None
@@ -401,10 +413,6 @@ def _read_labels(real: Any, image: Any, label: Any) -> list[Any]:
     with isolated(0):  # items may draw random crops
         form = ItemForm.of(real[0], image=image, label=label)
         return [plain(form.read(real[index])[1]) for index in range(len(real))]
-
-
-def _is_writable(records: Any) -> bool:
-    return isinstance(records, np.ndarray) and records.flags.writeable  # torch warns of memory that is not
 
 
 def _aimed(sampler: Any, n_real: int, *, whole_batches: bool) -> Any:
