@@ -210,8 +210,8 @@ def _gain_images() -> str:
     scores = [f"{one['balanced']:.1f}" for one in found["scores"]["balanced_accuracy"].values()]
     says = (
         "Gain in points of balanced accuracy over classical augmentation and balanced sampling, whose own score is in "
-        f"the first row; images of a common and of a rare class; {found['protocol']['seeds']} seeds, with 95% intervals "
-        "over seeds, and over settings in the last two columns (the last is the recall of the rare classes)."
+        f"the first row; images of a common and of a rare class; {found['protocol']['seeds']} seeds, with 95% "
+        "intervals over seeds, and over settings in the last two columns (the last is the recall of the rare classes)."
     )
     table = _markdown([["", *gains, "all", "rare classes"], ["balanced", *scores, "", ""], *rows])
     return f"{says}\n\n{table}"

@@ -30,7 +30,8 @@ from sklearn.metrics import recall_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler
 
-from synthaug import Pool, Synthesizer, compare_training, mix_loader
+from synthaug import Pool, Synthesizer, choose_training, compare_training, mix_loader
+from synthaug.decisions import NONE
 from synthaug.generators.vae import ConditionalVAE
 from synthaug.generators.warp import ConditionalWarp
 from synthaug.mix.baselines import LogitAdjustedLoss, Mixup, balanced_sampler
@@ -81,7 +82,9 @@ def drawn(generator: Callable[..., Any], x: np.ndarray, y: np.ndarray, counts: d
     return Synthesizer(generator=generator, random_state=seed).fit(x, y).sample(counts)
 
 
-ARMS = {
+PLAIN = Recipe(augment=False, balanced=False)
+CANDIDATES = ("margin", "warp", "warp_margin")
+ARMS: dict[str, Recipe | None] = {
     "classical": Recipe(balanced=False),
     "balanced": Recipe(),
     "softmax": Recipe(balanced=False, tau=1.0),
@@ -92,6 +95,7 @@ ARMS = {
     "warp": Recipe(made=partial(drawn, ConditionalWarp)),
     "copies_margin": Recipe(made=copies, tau=TAU),
     "warp_margin": Recipe(made=partial(drawn, ConditionalWarp), tau=TAU),
+    "chosen": None,
 }
 JUDGE = "balanced"
 
@@ -123,13 +127,30 @@ class Pairs:
         return self.transform(image), int(label)
 
 
-def prepare(recipe: Recipe, dataset: Any, indices: list[int], seed: int) -> Prepared:
-    """An arm: the training images, and what comes on top, as many of each class."""
+def prepare(recipe: Recipe | None, dataset: Any, indices: list[int], seed: int) -> Prepared:
+    """An arm: the training images, and what comes on top, as many of each class; None chooses by inner splits."""
     items = [dataset[i] for i in indices]
     x, y = np.stack([item[0] for item in items]), np.array([item[1] for item in items])
+    if recipe is None:
+        recipe = ARMS[choose(x, y, seed)]
     classes = np.unique(y).tolist()
     pool = None if recipe.made is None else recipe.made(x, y, dict.fromkeys(classes, DRAWN), seed)
     return Prepared(recipe, x, y, pool)
+
+
+def choose(x: np.ndarray, y: np.ndarray, seed: int) -> str:
+    """The candidate that inner splits of the training images speak for, or plain balanced sampling."""
+    found = choose_training(
+        {name: partial(prepare, ARMS[name]) for name in CANDIDATES},
+        partial(train, small_cnn, plain=ARMS[JUDGE]),
+        partial(score, rare=frozenset()),
+        Pairs(x, y, identity),
+        labels=y,
+        metric="balanced_accuracy",
+        random_state=seed,
+        progress=False,
+    )
+    return JUDGE if found.choice == NONE else found.choice
 
 
 def transform_of(recipe: Recipe, seed: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -195,10 +216,10 @@ def small_resnet(channels: int, classes: int) -> nn.Module:
 NETWORKS = {"cnn": small_cnn, "resnet": small_resnet}
 
 
-def train(network: Callable[[int, int], nn.Module], data: Any, seed: int) -> nn.Module:
-    """The usual loop: AdamW, one cycle, label smoothing; the same number of steps in every arm."""
-    if not isinstance(data, Prepared):  # the real images as they are
-        data = prepare(Recipe(augment=False, balanced=False), data, list(range(len(data))), seed)
+def train(network: Callable[[int, int], nn.Module], data: Any, seed: int, *, plain: Recipe = PLAIN) -> nn.Module:
+    """The usual loop: AdamW, one cycle, label smoothing; the same steps in every arm; `plain` is how without an arm."""
+    if not isinstance(data, Prepared):
+        data = prepare(plain, data, list(range(len(data))), seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = network(1 if data.x.ndim == 3 else data.x.shape[-1], int(data.y.max()) + 1)

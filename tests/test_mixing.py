@@ -154,7 +154,12 @@ class Stream(IterableDataset):
 @pytest.mark.parametrize(
     ("real", "made", "error", "says"),
     [
-        (Stream(), pool(), DataTypeError, "Expected a map-style data set, got Stream, .* no sampler put synthetic ones"),
+        (
+            Stream(),
+            pool(),
+            DataTypeError,
+            "Expected a map-style data set, got Stream, .* no sampler put synthetic ones",
+        ),
         (iter([]), pool(), DataTypeError, "Expected a map-style data set, got list_iterator, which has no length or"),
         ([], pool(), DataError, "Expected a dataset of at least one item, got an empty one."),
         (pairs(), images(3), DataTypeError, "Expected a Pool or the folder of one, got ndarray: draw one with"),

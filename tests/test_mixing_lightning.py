@@ -16,11 +16,22 @@ import torch
 from PIL import Image
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities import CombinedLoader
 from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, Subset
 
-from synthaug import Annealed, MixedDataModule, MixedDataset, Pool, SynthaugWarning, Synthesizer, SyntheticMix
-from synthaug.errors import DataError, ParameterError, StorageError
+from synthaug import (
+    Annealed,
+    MixedDataModule,
+    MixedDataset,
+    OpenPool,
+    Pool,
+    SynthaugWarning,
+    Synthesizer,
+    SyntheticMix,
+    opened,
+)
+from synthaug.errors import DataError, DataTypeError, ParameterError, StorageError
 from synthaug.fingerprint import digests, fingerprint
 from synthaug.mix.loader import MixedLoader
 from synthaug.pool import Source
@@ -202,6 +213,71 @@ def test_a_folder_is_filled_once_and_must_match(tmp_path):
     other.train_dataloader = lambda: DataLoader(items(0, 100), batch_size=50)
     with pytest.raises(StorageError, match="was made from other images than those of this training set"):
         fit(tmp_path, SyntheticMix(quick(), pool=folder), datamodule=other)
+
+
+class Rejects:
+    """A criterion that rejects a share of the images of one class."""
+
+    def __init__(self, label, share):
+        self.label, self.share = label, share
+
+    def score(self, real, pool, seed):
+        u = np.random.default_rng(seed).random(len(pool.y))
+        return {"luck": np.where(pool.y == self.label, u, 9.0)}
+
+    def reasons(self, scores):
+        return {"unlucky": scores["luck"] < self.share}
+
+
+def test_what_the_criteria_reject_is_drawn_anew_and_the_share_accepted_is_logged(tmp_path):
+    logger = CSVLogger(tmp_path, name="", version="")
+    mix = SyntheticMix(quick(), ratio=0.5, criteria=[Rejects(3, 0.5)], refresh_every=1)
+    first = fit(tmp_path, mix, epochs=2, logger=logger, log_every_n_steps=1)
+    assert mix.pool_.counts() == dict.fromkeys(range(10), 6)
+    assert (mix.pool_.scores["luck"] >= 0.5).all()
+    logged = np.genfromtxt(tmp_path / "metrics.csv", delimiter=",", names=True, missing_values="", deletechars="")
+    shares = logged["synthetic/accepted"][~np.isnan(logged["synthetic/accepted"])]
+    assert len(shares) == 2
+    assert (shares > 0.8).all()
+    assert (shares < 1).all()
+    again = SyntheticMix(quick(), ratio=0.5, criteria=[Rejects(3, 0.5)], refresh_every=1)
+    assert weights(fit(tmp_path, again, epochs=2)) == weights(first)
+
+
+def test_a_class_of_which_too_few_are_accepted_is_named(tmp_path):
+    mix = SyntheticMix(quick(), ratio=0.5, criteria=[Rejects(3, 0.96)])
+    with pytest.warns(SynthaugWarning, match=r"too few synthetic records of 3 \(\d of \d+ accepted\); those accepted"):
+        fit(tmp_path, mix, epochs=1)
+    assert mix.pool_.counts() == dict.fromkeys(range(10), 6)
+    with pytest.raises(DataError, match=r"accept no synthetic record of 3 \(0 of \d+ accepted\): look at"):
+        fit(tmp_path, SyntheticMix(quick(), ratio=0.5, criteria=[Rejects(3, 2.0)]), epochs=1)
+    with pytest.raises(ParameterError, match="Expected a synthesizer for `criteria`, got a pool"):
+        SyntheticMix(pool=POOL, criteria=[Rejects(3, 0.5)])
+    with pytest.raises(ParameterError, match="Expected `criteria` to be a list"):
+        SyntheticMix(criteria=Rejects(3, 0.5))
+
+
+def test_a_large_pool_stays_in_its_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(opened, "_LOADED", 0)
+    seen = Source("copier", fingerprint(X[:140], Y[:140]), 0, digests=digests(X[:140], Y[:140]))
+    Pool.of(X[200:260], Y[200:260], Source("other digits", "", 0)).save(tmp_path / "pool")
+    mix = SyntheticMix(pool=tmp_path / "pool", grid_every=1)
+    in_memory = fit(tmp_path, SyntheticMix(pool=POOL), epochs=2)
+    logger = CSVLogger(tmp_path / "log", name="", version="")
+    assert weights(fit(tmp_path, mix, epochs=2, logger=logger, log_every_n_steps=1)) == weights(in_memory)
+    assert isinstance(mix.pool_, OpenPool)
+    assert (tmp_path / "log" / "synthetic_beside_nearest_real-1.png").exists()
+    Pool.of(X[:60], Y[:60], seen).save(tmp_path / "leaky")
+    with pytest.raises(DataError, match="was trained on 20 of 40 validation items"):
+        fit(tmp_path, SyntheticMix(pool=tmp_path / "leaky"), epochs=1)
+
+
+@pytest.mark.parametrize("several", [list, lambda pair: dict(zip("ab", pair, strict=True)), CombinedLoader])
+def test_several_training_loaders_are_refused_with_the_reason(several, tmp_path):
+    loaders = several([DataLoader(TRAIN, batch_size=32), DataLoader(TRAIN, batch_size=32)])
+    run = trainer(tmp_path, SyntheticMix(pool=POOL), epochs=1)
+    with pytest.raises(DataTypeError, match=r"Expected a DataLoader, got \w+: mix each of several by itself"):
+        run.fit(Classifier(), loaders)
 
 
 def test_a_pool_that_saw_validation_items_is_refused(tmp_path):

@@ -42,7 +42,7 @@ def balanced_sampler(
 
 
 class LogitAdjustedLoss(nn.Module):
-    """Cross-entropy in which rare classes must win by more: logits are raised by `tau` times the log share of the class.
+    """Cross-entropy in which rare classes must win by more: logits are raised by `tau` log shares of the classes.
 
     Menon et al. 2021, equation 10. With a `tau` of 1 and a plain sampler it is the balanced softmax of Ren et al. 2020;
     beside a balanced sampler a small `tau` such as 0.2 makes up for what few images leave unlearned. In training only:

@@ -29,8 +29,8 @@ class MixedDataset(Dataset[Any]):
 
     Args:
         real: Any map-style dataset.
-        pool: Synthetic records like those of `real`: a `Pool`, or the folder of one, which is read as it is needed if it
-            is large (see `OpenPool`).
+        pool: Synthetic records like those of `real`: a `Pool`, or the folder of one, which is read as it is needed if
+            it is large (see `OpenPool`).
         to_item: Makes an item of a record and its label; by default an item that looks like the first real one.
         transform: Applied to the image of real and synthetic items alike: any callable, or an albumentations pipeline.
         flag: Whether to say in each item if it is synthetic: at the end of a tuple, or as "is_synthetic" in a dict.
@@ -53,8 +53,8 @@ class MixedDataset(Dataset[Any]):
     (7, (0, False), (1, True))
     """
 
-    _lends = False
-    _lent: tuple[Any, list[Any]] | None = None  # images and labels, if pairs of these are items
+    collated = False
+    """Whether batches, real items first, go into `default_collate`: it is quicker with Tensors, and takes both."""
 
     def __init__(
         self,
@@ -117,14 +117,14 @@ class MixedDataset(Dataset[Any]):
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """A batch at once, as the DataLoader asks for it."""
         n = self.n_real
-        if self._lent is not None and self._fetch is None:
-            real, (records, labels) = self.real, self._lent
-            return [real[index] if index < n else (records[index - n], labels[index - n]) for index in indices]
         made = [index - n for index in indices if index >= n]
         first = len(indices) - len(made)
         ordered = min(indices[first:], default=n) >= n  # real first, as the batch sampler has it
-        reals = indices[:first] if ordered else [index for index in indices if index < n]
-        items, synthetic = self._real(reals), self._synthetic(made)
+        if ordered:
+            items = self._real(indices[:first])
+            synthetic = self._synthetic(made, as_tensors=self.collated and first > 0)
+        else:
+            items, synthetic = self._real([index for index in indices if index < n]), self._synthetic(made)
         if self.flag or self.transform is not None:
             items = [self._finish(item, False) for item in items]
             synthetic = [self._finish(item, True) for item in synthetic]
@@ -132,32 +132,6 @@ class MixedDataset(Dataset[Any]):
             return items + synthetic
         parts = iter(items), iter(synthetic)
         return [next(parts[index >= n]) for index in indices]
-
-    def lend(self) -> None:
-        """Let items hold the pool's own memory, which makes batches quicker; whoever asks for it does not write there.
-
-        Nothing changes where it would not help: with a transform or a flag, with items that are Tensors or no pairs,
-        and with a pool in a folder or in memory that may not be written to, of which torch warns.
-        """
-        written, self._lends = self._written, True
-        if written is None or written.tensors or self.flag or self.transform is not None or self.pool is not None:
-            return
-        if self.records.flags.writeable:
-            self._lent = self.records, [written.labels[code] for code in self._codes.tolist()]
-
-    @property
-    def _fetch(self) -> Any:
-        """How the real dataset gives a batch at once, if it does."""
-        return getattr(self.real, "__getitems__", None)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For a process of its own, to which shared memory goes as the tensor that it is."""
-        return {**vars(self), "_lent": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        if self._lends:
-            self.lend()
 
     def refresh(self, pool: Pool) -> None:
         """Put other records in the place of those of the pool, each where one of its label was.
@@ -191,36 +165,33 @@ class MixedDataset(Dataset[Any]):
             self._records.copy_(torch.from_numpy(np.ascontiguousarray(new[order])))
         else:
             self._records = new[order]
-        if self._lends:
-            self.lend()
 
     def _real(self, indices: Sequence[int]) -> list[Any]:
-        if self._fetch is not None and indices:
-            return list(self._fetch(indices))
+        fetch = getattr(self.real, "__getitems__", None)
+        if fetch is not None and indices:
+            return list(fetch(indices))
         real = self.real
         return [real[index] for index in indices]
 
-    def _synthetic(self, places: list[int]) -> list[Any]:
+    def _synthetic(self, places: list[int], *, as_tensors: bool = False) -> list[Any]:
         to_item, written = self._to_item, self._written
         assert to_item is not None
         if not places:
             return []
-        if self._lent is not None:
-            records, labels = self._lent
-            return [(records[place], labels[place]) for place in places]
-        codes = self._codes[places].tolist()
-        block = self._copied(places)  # whatever is done to an item, the pool stays as it is
+        rows = np.array(places)
+        codes, block = self._codes[rows].tolist(), self._copied(rows)  # so the pool stays as it is
         if written is not None:
-            images = torch.from_numpy(block).unbind() if written.tensors else block
+            as_tensors = written.tensors or (as_tensors and self.transform is None)
+            images = torch.from_numpy(block).unbind() if as_tensors else block
             return list(zip(images, [written.labels[code] for code in codes], strict=True))
-        rows = map(block.iloc.__getitem__, range(len(block))) if isinstance(block, pd.DataFrame) else block
-        return [to_item(record, self._levels[code]) for record, code in zip(rows, codes, strict=True)]
+        each = map(block.iloc.__getitem__, range(len(block))) if isinstance(block, pd.DataFrame) else block
+        return [to_item(record, self._levels[code]) for record, code in zip(each, codes, strict=True)]
 
-    def _copied(self, places: list[int]) -> Any:
+    def _copied(self, rows: np.ndarray) -> Any:
         if isinstance(self._records, OpenPool):
-            return self._records.take(places)
+            return self._records.take(rows)
         records = self.records
-        return records.iloc[places] if isinstance(records, pd.DataFrame) else records[places]
+        return records.iloc[rows] if isinstance(records, pd.DataFrame) else records[rows]
 
     def _finish(self, item: Any, synthetic: bool) -> Any:
         """Transform and flag an item."""

@@ -77,7 +77,7 @@ class Blocks:
 
     >>> blocks = Blocks(np.array([0, 2, 4, 6, 8]), together=2)
     >>> [sorted(part.tolist()) for part in blocks.passes(np.random.default_rng(2))]
-    [[0, 1, 4, 5], [2, 3, 6, 7]]
+    [[4, 5, 6, 7], [0, 1, 2, 3]]
     """
 
     starts: np.ndarray

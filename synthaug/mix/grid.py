@@ -11,6 +11,7 @@ from PIL import Image
 from synthaug.arrays import find_layout, to_grid
 from synthaug.errors import DataError
 from synthaug.items import ItemForm
+from synthaug.opened import OpenPool
 from synthaug.pool import Pool
 
 __all__ = ["draw_grid", "find_nearest", "log_grid"]
@@ -48,8 +49,10 @@ def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray) -> np.ndarra
     return canvas
 
 
-def log_grid(trainer: Any, pool: Pool, real: Any, *, image: Any = None, label: Any = None) -> None:
+def log_grid(trainer: Any, pool: Pool | OpenPool, real: Any, *, image: Any = None, label: Any = None) -> None:
     """Draw the grid and give it to every logger of the trainer, or put it beside what it logs as a PNG file."""
+    if isinstance(pool, OpenPool):
+        pool = pool.keep(np.concatenate([np.flatnonzero(pool.labels == label)[:_EACH] for label in pool.counts()]))
     if not isinstance(pool.records, np.ndarray):
         return
     form = ItemForm.of(real[0], image=image, label=label)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,13 +32,16 @@ from synthaug.errors import (
 from synthaug.fingerprint import fingerprint
 from synthaug.images import ImageRecords, read_images
 from synthaug.items import ItemForm
+from synthaug.mix.accepting import draw_accepted
 from synthaug.mix.dataset import MixedDataset, ToItem, find_mixed
 from synthaug.mix.drawing import Allocation, apportion
 from synthaug.mix.grid import log_grid
 from synthaug.mix.loader import MixedBatchSampler, MixedLoader, Ratio, check_loader, mix_loader, ratio_in
+from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pool import Pool
 from synthaug.rng import as_seed, derive, isolated
 from synthaug.schema import plain
+from synthaug.selection import Criterion, check_criteria
 from synthaug.shards import MANIFEST
 from synthaug.synthesizer import Synthesizer
 
@@ -58,7 +61,7 @@ class MixedDataModule(pl.LightningDataModule):
 
     Args:
         datamodule: Yours. It is not changed, and its attributes can be reached through this one.
-        pool: The synthetic records.
+        pool: The synthetic records: a `Pool`, or the folder of one.
         ratio: Synthetic items for each real one, or a function from the epoch, counted from 0, to that number.
         seed: As all other arguments, see `mix_loader`.
 
@@ -76,7 +79,7 @@ class MixedDataModule(pl.LightningDataModule):
     def __init__(
         self,
         datamodule: pl.LightningDataModule,
-        pool: Pool,
+        pool: AnyPool,
         *,
         ratio: Ratio,
         seed: int | None = None,
@@ -154,10 +157,13 @@ class SyntheticMix(pl.Callback):
 
     Args:
         synthesizer: What makes the images; by default `Synthesizer()`. One that is fitted is taken as it is.
-        pool: A pool to take in place of a synthesizer, or the folder of one; a folder that does not exist yet is
-            filled.
+        pool: A pool to take in place of a synthesizer, or the folder of one, read as it is needed if it is large (see
+            `OpenPool`; all processes must see it); a folder that does not exist yet is filled.
         ratio: Synthetic items for each real one, or a function from the epoch, counted from 0, to that number, such as
             `Annealed`.
+        criteria: What drawn images must pass, such as `[Agreement(), Distance()]` (see `synthaug.select`); those that
+            do not are replaced by others. The share accepted is logged. Where a class has too few, there is a warning,
+            and those that it has come more often.
         refresh_every: Epochs after which the pool is drawn anew; by default never.
         seed: Of everything that is drawn here; by default the seed that torch was given (`seed_everything`).
         to_item: Makes an item of a record and its label; by default an item that looks like your first one.
@@ -180,7 +186,8 @@ class SyntheticMix(pl.Callback):
     of an epoch or from the middle of one, and ends in the same weights; random transforms in workers are beyond reach.
 
     Raises:
-        DataError: the generator has seen items of the validation set (when training starts).
+        DataError: the generator has seen items of the validation set, or makes no image of some class that the
+            `criteria` accept (when training starts).
 
     >>> SyntheticMix(ratio=-1.0)
     Traceback (most recent call last):
@@ -188,15 +195,16 @@ class SyntheticMix(pl.Callback):
     synthaug.errors.ParameterError: Expected `ratio` to be a finite number of at least 0, got -1.0.
     """
 
-    pool_: Pool | None = None
+    pool_: Pool | OpenPool | None = None
     synthesizer_: Synthesizer | None = None
 
     def __init__(
         self,
         synthesizer: Synthesizer | None = None,
         *,
-        pool: Pool | str | os.PathLike[str] | None = None,
+        pool: AnyPool | None = None,
         ratio: Ratio = 0.5,
+        criteria: Sequence[Criterion] = (),
         refresh_every: int | None = None,
         seed: int | None = None,
         to_item: ToItem | None = None,
@@ -207,10 +215,11 @@ class SyntheticMix(pl.Callback):
         label: Any = None,
         grid_every: int | None = None,
     ) -> None:
-        raise_problems(_problems(synthesizer, pool, ratio, refresh_every, grid_every), ParameterError)
+        check_criteria(criteria)
+        raise_problems(_problems(synthesizer, pool, ratio, criteria, refresh_every, grid_every), ParameterError)
         self.synthesizer, self.pool, self.ratio, self.refresh_every = synthesizer, pool, ratio, refresh_every
         self.seed, self.image, self.label, self.grid_every = seed, image, label, grid_every
-        self.allocation = allocation
+        self.allocation, self.criteria = allocation, criteria
         self.seed_: int | None = None if seed is None else as_seed(seed)
         self._mix = partial(
             mix_loader,
@@ -225,6 +234,8 @@ class SyntheticMix(pl.Callback):
         self._source: _DataLoaderSource | None = None
         self._requested: Any = None  # the user's loader, if it was needed before Lightning asked for it
         self._counts: Mapping[Any, int] = {}
+        self._images: ImageRecords | None = None  # of the training set, for the criteria
+        self._accepted: float | None = None  # the share of what was drawn last, in the first process
         self._drawn = 0  # which drawing of the pool is in use
 
     # --- the run ------------------------------------------------------------------------------------------------------
@@ -234,7 +245,7 @@ class SyntheticMix(pl.Callback):
         self._source = trainer.fit_loop._data_source
         seed = torch.initial_seed() % 2**63 if self.seed_ is None else self.seed_
         self.seed_ = int(trainer.strategy.broadcast(seed))
-        self.pool_, self._drawn = self.pool if isinstance(self.pool, Pool) else None, 0
+        self.pool_, self._drawn = self.pool if isinstance(self.pool, Pool | OpenPool) else None, 0
         if self.pool_ is None and self._most(trainer) > 0:
             self._requested = _request_dataloader(self._source)
             pool = self._first_pool(trainer, self._requested) if trainer.is_global_zero else None
@@ -265,6 +276,7 @@ class SyntheticMix(pl.Callback):
         assert isinstance(sampler, MixedBatchSampler)
         assert self.pool_ is not None
         if self._draw_for(trainer):
+            assert isinstance(self.pool_, Pool)  # a folder is not drawn anew
             dataset.refresh(self.pool_)
         sampler.set_epoch(trainer.current_epoch)
         if self.grid_every is not None and trainer.current_epoch % self.grid_every == 0 and trainer.is_global_zero:
@@ -272,7 +284,7 @@ class SyntheticMix(pl.Callback):
                 log_grid(trainer, self.pool_, dataset.real, image=self.image, label=self.label)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the ratio, the age of the pool in epochs and the number of synthetic items."""
+        """Log the ratio, the age of the pool in epochs, the number of synthetic items, and the share accepted."""
         loader = trainer.train_dataloader
         if not isinstance(loader, MixedLoader):
             return
@@ -283,6 +295,8 @@ class SyntheticMix(pl.Callback):
             "synthetic/pool_age": float(epoch if self.refresh_every is None else epoch % self.refresh_every),
             "synthetic/items": float(loader.batch_sampler.taken),
         }
+        if self._accepted is not None:
+            figures["synthetic/accepted"] = self._accepted
         pl_module.log_dict(figures, on_step=False, on_epoch=True, batch_size=1)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -312,12 +326,12 @@ class SyntheticMix(pl.Callback):
         epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs > 0 else _FAR
         return max(ratio_in(self.ratio, epoch) for epoch in range(epochs))
 
-    def _first_pool(self, trainer: pl.Trainer, loader: Any) -> Pool:
+    def _first_pool(self, trainer: pl.Trainer, loader: Any) -> Pool | OpenPool:
         """A pool from a folder, or from a synthesizer that is fitted now if it is not yet."""
         folder = Path(self.pool) if isinstance(self.pool, str | os.PathLike) else None
         there = folder is not None and (folder / MANIFEST).exists()
         if folder is not None and there and self.synthesizer is None:
-            return Pool.load(folder)
+            return as_pool(folder)
         check_loader(loader)
         with isolated(0):  # items may draw random crops
             images = read_images(loader.dataset, image=self.image, label=self.label)
@@ -326,10 +340,12 @@ class SyntheticMix(pl.Callback):
         self.synthesizer_ = self._fitted(images)
         size = math.ceil(self._most(trainer) * len(images))
         self._counts = _counts(self.synthesizer_, images.labels, self.allocation, size)
+        self._images = images if self.criteria else None
         pool = self._sample(0)
-        if folder is not None:
-            pool.save(folder)
-        return pool
+        if folder is None:
+            return pool
+        pool.save(folder)
+        return as_pool(folder)  # as a run that finds it does
 
     def _fitted(self, images: ImageRecords) -> Synthesizer:
         if self.synthesizer is not None and hasattr(self.synthesizer, "generators_"):
@@ -343,7 +359,12 @@ class SyntheticMix(pl.Callback):
     def _sample(self, drawing: int) -> Pool:
         assert self.synthesizer_ is not None
         assert self.seed_ is not None
-        return self.synthesizer_.sample(self._counts, random_state=derive(self.seed_, "pool", drawing))
+        seed = derive(self.seed_, "pool", drawing)
+        if self._images is None:
+            return self.synthesizer_.sample(self._counts, random_state=seed)
+        drawn = draw_accepted(self.synthesizer_, self._counts, self._images, self.criteria, seed=seed)
+        self._accepted = drawn.accepted
+        return drawn.pool
 
     def _draw_for(self, trainer: pl.Trainer) -> bool:
         """Draw the pool of the present epoch, unless it is in use; whether it was drawn."""
@@ -381,14 +402,18 @@ class _MixedSource(_DataLoaderSource):
         return self.mix.mixed(self.trainer, super().dataloader() if loader is None else loader)
 
 
-def _problems(synthesizer: Any, pool: Any, ratio: Any, refresh_every: Any, grid_every: Any) -> Iterator[str]:
+def _problems(
+    synthesizer: Any, pool: Any, ratio: Any, criteria: Any, refresh_every: Any, grid_every: Any
+) -> Iterator[str]:
     if not isinstance(synthesizer, Synthesizer | None):
         yield f"Expected a Synthesizer or None, got {synthesizer!r}: a pool goes in as `pool=`."
-    if not isinstance(pool, Pool | str | os.PathLike | None):
+    if not isinstance(pool, Pool | OpenPool | str | os.PathLike | None):
         yield f"Expected `pool` to be a Pool, the folder of one, or None, got {pool!r}."
     if not callable(ratio):
         ratio_in(ratio, 0)
-    if isinstance(pool, Pool) and synthesizer is not None:
+    if isinstance(pool, Pool | OpenPool) and criteria:
+        yield "Expected a synthesizer for `criteria`, got a pool: pass what `synthaug.select` keeps of it."
+    if isinstance(pool, Pool | OpenPool) and synthesizer is not None:
         yield "Expected a synthesizer or a pool, got both: leave out one."
     if pool is not None and refresh_every is not None:
         yield "Expected a synthesizer for `refresh_every`, got a pool, which cannot be drawn anew: leave out one."
@@ -397,9 +422,9 @@ def _problems(synthesizer: Any, pool: Any, ratio: Any, refresh_every: Any, grid_
             yield f"Expected `{name}` to be an int of at least 1 or None, got {value!r}."
 
 
-def _load_matching(folder: Path, images: ImageRecords) -> Pool:
+def _load_matching(folder: Path, images: ImageRecords) -> Pool | OpenPool:
     """The pool in `folder`, provided that it was made from these images."""
-    pool = Pool.load(folder)
+    pool = as_pool(folder)
     if {source.fingerprint for source in pool.sources} != {fingerprint(images.records, images.labels)}:
         raise StorageError(
             f"The pool in {folder} was made from other images than those of this training set: choose another folder, "
@@ -427,7 +452,7 @@ def _loaders(given: Any) -> list[DataLoader[Any]]:
     return [loader for part in parts for loader in _loaders(part)]
 
 
-def _check_validation(dataset: Any, pool: Pool, image: Any, label: Any) -> None:
+def _check_validation(dataset: Any, pool: Pool | OpenPool, image: Any, label: Any) -> None:
     """Refuse a generator that has seen validation items, if that can be told; warn of synthetic items among them."""
     if find_mixed(dataset) is not None:
         warnings.warn(
@@ -437,7 +462,8 @@ def _check_validation(dataset: Any, pool: Pool, image: Any, label: Any) -> None:
             stacklevel=2,
         )
         return
-    if isinstance(pool.records, pd.DataFrame) or not all(source.digests for source in pool.sources):
+    blank = pool.blank if isinstance(pool, OpenPool) else pool
+    if isinstance(blank.records, pd.DataFrame) or not all(source.digests for source in pool.sources):
         return
     if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__") or not len(dataset):
         return

@@ -177,8 +177,9 @@ class MixedBatchSampler(BatchSampler):
         synthetic = self._synthetic(epoch, ratio)
         seen = given = self.taken = 0
         batches: Iterator[Any] = super().__iter__() if self.batch_size else iter(self.sampler)
+        within = _is_within(self.sampler, self.n_real)
         for batch in batches:
-            if max(batch, default=0) >= self.n_real:
+            if not within and max(batch, default=0) >= self.n_real:
                 raise DataError(
                     f"The sampler gives position {max(batch)}, and there are {self.n_real} real items: let it draw "
                     "from the real dataset alone, synthetic items come on top."
@@ -245,6 +246,7 @@ class MixedLoader(DataLoader[Any]):
         for batch in batches:
             state["_seen"] += 1
             yield batch
+            del batch  # its memory, still in the cache, can serve the next one
 
     @property
     def _mixing(self) -> MixedBatchSampler:
@@ -349,8 +351,7 @@ def mix_loader(
         label=label,
         shared=shared,
     )
-    if loader.collate_fn is default_collate:  # which copies
-        dataset.lend()
+    dataset.collated = loader.collate_fn is default_collate
     batches = loader.batch_sampler
     own = type(batches) is not BatchSampler
     sampler = MixedBatchSampler(
@@ -439,6 +440,13 @@ def _aimed(sampler: Any, n_real: int, *, whole_batches: bool) -> Any:
             "`RandomSampler(range(dataset.n_real))`."
         )
     return sampler
+
+
+def _is_within(sampler: Any, n_real: int) -> bool:
+    """Whether it is known that a sampler gives positions of real items only."""
+    if type(sampler) in (RandomSampler, SequentialSampler):
+        return len(sampler.data_source) <= n_real
+    return type(sampler) is DistributedSampler and len(sampler.dataset) <= n_real  # type: ignore[arg-type]
 
 
 def _problems(n_real: Any, n_synthetic: Any, ratio: Any, weights: Any, allocation: Any) -> Iterator[str]:

@@ -1,0 +1,120 @@
+"""Mixing inside an albumentations pipeline."""
+
+import json
+import subprocess
+import sys
+
+import albumentations
+import numpy as np
+import pytest
+import torch
+
+from synthaug import Pool, SyntheticMixTransform
+from synthaug.errors import DataError, ParameterError
+from synthaug.pool import Source
+
+MADE = Source("by hand", "", 0)
+
+
+def pool(shape=(8, 9), dtype="uint8", labels=(0, 1, 1, 0)):
+    return Pool.of(np.stack([np.full(shape, 100 + 50 * i, dtype) for i in range(len(labels))]), list(labels), MADE)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    pool(labels=(0, 1, 1)).save(tmp_path)
+    return tmp_path
+
+
+def black(shape=(8, 9), dtype="uint8"):
+    return np.zeros(shape, dtype)
+
+
+def value(out):
+    assert np.ptp(out["image"]) == 0
+    return float(out["image"].flat[0])
+
+
+@pytest.mark.parametrize("label", [1, np.int64(1), np.array(1), torch.tensor(1)])
+def test_an_image_is_mixed_with_one_of_its_class(label):
+    pipeline = albumentations.Compose([SyntheticMixTransform(pool(), alpha=(1, 1), p=1)], seed=0)
+    found = {value(pipeline(image=black(), label=label)) for _ in range(30)}
+    assert found == {150, 200}
+    assert pipeline(image=black(), label=label)["label"] is label
+
+
+def test_the_weight_lies_in_its_range_and_floats_are_not_rounded():
+    pipeline = albumentations.Compose([SyntheticMixTransform(pool(labels=[0]), alpha=(0.2, 0.4), p=1)], seed=0)
+    found = [value(pipeline(image=black(), label=0)) for _ in range(200)]
+    assert 20 <= min(found) < 23 < 37 < max(found) <= 40
+    floats = SyntheticMixTransform(pool((8, 9, 3), "float32", labels=[0]), alpha=(0.25, 0.25), p=1)
+    out = floats(image=black((8, 9, 3), "float32"), label=0)
+    assert (out["image"].dtype, value(out)) == (np.float32, 25.0)
+    assert SyntheticMixTransform(pool(), p=1)(image=black((8, 9, 1)), label=0)["image"].shape == (8, 9, 1)
+
+
+def test_the_seed_of_the_pipeline_fixes_it():
+    def run(seed):
+        pipeline = albumentations.Compose([SyntheticMixTransform(pool(), p=0.5)], seed=seed)
+        return [value(pipeline(image=black(), label=0)) for _ in range(20)]
+
+    assert run(1) == run(1) != run(2)
+    assert 0 < run(1).count(0) < 20
+
+
+def test_it_is_written_and_read_by_the_folder_of_its_pool(folder):
+    transform = SyntheticMixTransform(folder, (0.3, 0.6), metadata_key="kind", p=0.7)
+    pipeline = albumentations.Compose([transform, albumentations.HorizontalFlip(p=0.5)], seed=3)
+    state = json.loads(json.dumps(albumentations.to_dict(pipeline)))
+    again = albumentations.from_dict(state)
+    again.set_random_seed(3)
+    pipeline.set_random_seed(3)
+    outs = [[value(one(image=black(), kind=1)) for _ in range(10)] for one in (pipeline, again)]
+    assert outs[0] == outs[1]
+    assert str(folder) in repr(transform)
+    with pytest.raises(ParameterError, match="save it, `pool.save\\(folder\\)`"):
+        albumentations.to_dict(albumentations.Compose([SyntheticMixTransform(pool())]))
+
+
+def test_it_is_replayed(folder):
+    pipeline = albumentations.ReplayCompose([SyntheticMixTransform(folder, p=0.5)])
+    for _ in range(10):
+        out = pipeline(image=black(), label=1)
+        replay = json.loads(json.dumps(out["replay"]))
+        assert value(albumentations.ReplayCompose.replay(replay, image=black(), label=0)) == value(out)
+
+
+def test_a_strict_pipeline_takes_the_label():
+    pipeline = albumentations.Compose([SyntheticMixTransform(pool(), alpha=(1, 1), p=1)], strict=True)
+    assert pipeline(image=black(), label=0)["label"] == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({"image": black()}, ParameterError, "Expected the label of the image as `label=`, got 'image'"),
+        ({"image": black(), "label": 7}, DataError, "Expected a label in the pool \\(0, 1\\), got 7."),
+        (
+            {"image": black((9, 9)), "label": 0},
+            DataError,
+            "as in the pool, got \\(9, 9\\) and uint8: mix before you crop",
+        ),
+        ({"image": black(dtype="float32"), "label": 0}, DataError, "got \\(8, 9\\) and float32"),
+    ],
+)
+def test_what_cannot_be_mixed_is_told(given, error, says):
+    with pytest.raises(error, match=says):
+        albumentations.Compose([SyntheticMixTransform(pool(), p=1)])(**given)
+
+
+def test_all_arguments_that_are_wrong_are_told_at_once():
+    with pytest.raises(
+        ParameterError, match=r"3 problems:\n- Expected `alpha`.*\n- Expected `metadata_key`.*\n- Expected `p`"
+    ):
+        SyntheticMixTransform(pool(), (0.6, 0.2), "image", 1.5)
+
+
+def test_without_albumentations_the_error_says_what_to_install():
+    code = "import sys; sys.modules['albumentations'] = None\nimport synthaug; synthaug.SyntheticMixTransform"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert 'which is not installed: `pip install "albumentations>=2.0,<=2.0.8"`' in done.stderr
