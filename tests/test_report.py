@@ -18,7 +18,7 @@ from synthaug.evaluate.privacy import privacy_risk
 from synthaug.evaluate.resemblance import fidelity
 from synthaug.evaluate.results import Comparison
 from synthaug.evaluate.wording import Unit
-from synthaug.report import page, plot_curve, plot_gains, write
+from synthaug.report import Findings, page, plot_curve, plot_gains, write, write_page
 from synthaug.report.html import _style
 from synthaug.report.parts import MINUS
 from synthaug.report.svg import contact_sheet, png, ticks
@@ -90,6 +90,7 @@ def everything():
         "examples": {
             "ours": made.head(4).assign(synthetic=[False, False, True, True]),
             "digits": rng.random((30, 8, 8)),
+            "pairs": {f"class {label}": rng.random((4, 8, 17)) for label in range(3)},
         },
         "title": "Does it help?",
     }
@@ -169,9 +170,13 @@ def test_every_figure_and_image_says_what_it_is(everything):
     elements = Reader(html).elements
     pictures = [attributes for tag, attributes, above in elements if tag == "svg" and "svg" not in above]
     assert len(pictures) > 40
-    assert html.count('role="img"') == len(pictures) == len(re.findall(r"<svg [^>]*><title>[^<]+</title>", html))
+    assert html.count('role="img"') - 3 == len(pictures) == len(re.findall(r"<svg [^>]*><title>[^<]+</title>", html))
     assert all(attributes["aria-label"] for attributes in pictures)
-    assert all(attributes["alt"] for tag, attributes, _ in elements if tag == "img")
+    images = [(attributes, above) for tag, attributes, above in elements if tag == "img"]
+    assert len(images) == 13
+    assert all(attributes["alt"] or above[-1] == "div" for attributes, above in images)
+    strips = [attributes for tag, attributes, _ in elements if tag == "div" and attributes.get("role") == "img"]
+    assert [strip["aria-label"] for strip in strips] == [f"Records of pairs: class {label}" for label in range(3)]
     assert f"<desc>0: 0.0 [{MINUS}2.0, 2.0]; 1: +3.0 [1.0, 5.0]; 5: +5.0 [3.0, 7.0]</desc>" in html
 
 
@@ -352,6 +357,71 @@ def test_images_are_shown_as_they_are():
     assert (read[7:, 77:] == images[23]).all()
 
 
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((5, 6, 7), (6, 39)),
+        ((5, 6, 7, 1), (6, 39)),
+        ((5, 6, 7, 3), (6, 39, 3)),
+        ((5, 3, 6, 7), (6, 39, 3)),
+        ((60, 70), (60, 70)),
+        ((60, 70, 3), (60, 70, 3)),
+        ((4, 300, 200, 3), (75, 203, 3)),
+    ],
+)
+def test_images_of_any_form_are_shown(shape, size):
+    images = np.random.default_rng(0).random(shape)
+    html = page(comparison({"ours": 0.05}), examples={"ours": images})
+    data = base64.b64decode(re.search(r"data:image/png;base64,([^\"]+)", html)[1])
+    assert matplotlib.image.imread(io.BytesIO(data), format="png").shape == size
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 8), (8,), (5, 2, 8, 8)])
+def test_what_is_no_image_is_refused(shape):
+    with pytest.raises(DataError, match=re.escape(f"got shape {shape}.")):
+        page(comparison({"ours": 0.05}), examples={"ours": np.zeros(shape)})
+
+
+def test_the_memorised_share_stands_beside_what_is_expected():
+    rng = np.random.default_rng(0)
+    real, held, fresh = (pd.DataFrame(rng.normal(size=(60, 3))) for _ in range(3))
+    for made, told in ((real + 1e-6, "more than by chance 100%"), (fresh, r"no more than by chance \d\d%")):
+        words = Reader(page(comparison({"ours": 0.05}), privacy=privacy_risk(real, made, held, random_state=0))).words()
+        assert re.search(
+            rf"Nearer to a training record than to one never seen .*of the generated records {told} .*50% expected",
+            words,
+        )
+
+
+def test_several_studies_on_one_page(everything, tmp_path):
+    found, more = everything
+    other = comparison({"again": 0.0}, estimators=("net",), labels=(), data={"n": 1000, "columns": []})
+    more = {name: value for name, value in more.items() if name != "title"}
+    write_page(tmp_path / "both.html", {"Rows": Findings(found, **more), "Images": other}, title="Both")
+    html = (tmp_path / "both.html").read_text("utf-8")
+    reader = Reader(html)
+    assert reader.open == []
+    assert reader.words().startswith(f"Both Rows {page_verdict(found)}")
+    assert html.index(found.verdict()[:10]) < html.index(other.verdict()[:10]) < html.index("<article")
+    assert headings(html) == ["Rows", "Images"]
+    assert len(re.findall("<h3", html)) == 11 + 3
+    ids = [attributes["id"] for _, attributes, _ in reader.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = {attributes["href"][1:] for tag, attributes, _ in reader.elements if tag == "a"}
+    assert links < set(ids)
+    assert "80 of 1,000 items to train on" in reader.words()
+
+
+def page_verdict(found):
+    return found.verdict().replace("-", MINUS)
+
+
+def test_a_page_of_no_study_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"^Expected at least one comparison, got none\.$"):
+        write_page(tmp_path / "none.html", {})
+    assert not (tmp_path / "none.html").exists()
+
+
 def test_a_sheet_leaves_no_picture_out():
     sheet = contact_sheet(np.arange(5, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8), columns=2)
     assert sheet[::3, ::3].tolist() == [[0, 1], [2, 3], [4, 255]]
@@ -450,9 +520,14 @@ def test_the_browser_tells_what_is_wrong(browser, tmp_path):
 @needs_browser
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1100])
-def test_in_a_browser(browser, everything, tmp_path, width, dark):
+@pytest.mark.parametrize("several", [False, True], ids=["one", "several"])
+def test_in_a_browser(browser, everything, tmp_path, several, width, dark):
     found, more = everything
-    write(tmp_path / "page.html", found, **more)
+    if several:
+        more = {name: value for name, value in more.items() if name != "title"}
+        write_page(tmp_path / "page.html", {"Rows": Findings(found, **more), "A longer name of images": found})
+    else:
+        write(tmp_path / "page.html", found, **more)
     browser.look(dark=dark, width=width)
     asked(browser)
     browser.open(tmp_path / "page.html")

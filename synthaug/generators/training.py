@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ __all__ = ["Training", "quiet"]
 EPOCH = 50  # batches between two looks at the state of a fit
 HELD_OUT_FROM = 2_000  # records; with fewer, holding some out costs more than it tells
 SMALL = 1_000_000  # weights up to which one thread is the fastest
+SMALL_GRID = 400  # pixels, likewise: on busy cores a fit to 64 pixels took ten times as long with two threads
 LOOKS = 10  # at what a generator of grids draws, in a fit
 COLLAPSED = 1e6  # added to a distance for each class that has collapsed
 LONG = 3_000  # batches from which a fit shows its progress
@@ -258,9 +259,10 @@ class _Checkpoint(pl.Callback):
 
 @contextmanager
 def _threads_for(module: GeneratorModule) -> Iterator[None]:
-    """One thread while a flat network is small: handing its matrices to several costs more than it saves."""
+    """One thread while a network is small: to hand its matrices to several costs more than it saves."""
     threads = torch.get_num_threads()
-    small = not module.is_grid and sum(weight.numel() for weight in module.parameters()) < SMALL
+    small = sum(weight.numel() for weight in module.parameters()) < SMALL
+    small &= not module.is_grid or prod(module.spec.shape[1:]) <= SMALL_GRID
     try:
         torch.set_num_threads(1 if small else threads)
         yield

@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from synthaug.errors import DataError
+from synthaug.evaluate.wording import SURE
 from synthaug.report.figures import bar, risks
-from synthaug.report.parts import Panel, Section, Table
+from synthaug.report.parts import Panel, Pictures, Section, Table
 from synthaug.report.svg import contact_sheet, png
 
 __all__ = ["examples", "fidelity", "privacy"]
 
 _MOST_ROWS, _MOST_COLUMNS, _MOST_PAIRS, _MOST_ATTACKS = 12, 10, 6, 8
 _MOST_BYTES, _ACROSS = 240_000, 12  # of images
+_MOST_IMAGES, _MOST_STRIP, _MOST_STRIPS = 60, 8, 24
+_LARGE, _SMALL = 640, 64  # pixels of the longer side, alone and among others
 
 
 def fidelity(found: Any) -> Section | None:
@@ -90,6 +94,7 @@ def privacy(found: Any) -> Section | None:
     several = found if isinstance(found, Mapping) else {"": found}
     panels, tables, told = [], [], []
     for name, one in several.items():
+        panels += _memorised(str(name), one.copies)
         worst = one.attacks.loc[one.attacks["risk"].nlargest(_MOST_ATTACKS).index.sort_values()]
         more = f", the {len(worst)} riskiest of {len(one.attacks)}" if len(worst) < len(one.attacks) else ""
         panels.append(risks(f"{name}: attacks{more}" if name else f"Attacks{more}", worst.to_dict("records")))
@@ -101,6 +106,18 @@ def privacy(found: Any) -> Section | None:
         "that was not tried."
     )
     return Section("privacy", "What it gives away", " ".join(told), tuple(panels), tuple(tables), note=note, wide=True)
+
+
+def _memorised(name: str, copies: pd.DataFrame) -> list[Panel]:
+    """The share of generated records whose nearest real record was trained on; half of them, if nothing is copied."""
+    rows = []
+    for row in copies[copies["measure"] == "nearer"].to_dict("records"):
+        expected = (row["train"] + row["holdout"]) / 2  # above a half where records are as near to both
+        word = "more than by chance" if row["p"] < SURE else "no more than by chance"
+        text, more = f"{row['train']:.0%}", f"{expected:.0%} expected"
+        rows.append(bar("of the generated records", row["train"], text=text, expected=expected, more=more, word=word))
+    title = "Nearer to a training record than to one never seen"
+    return [Panel(f"{name}: {title[0].lower()}{title[1:]}" if name else title, tuple(rows))] if rows else []
 
 
 def _copies(name: str, copies: pd.DataFrame) -> Table:
@@ -127,13 +144,19 @@ def _percent(value: float) -> str:
 
 
 def examples(found: Mapping[str, Any] | None) -> Section | None:
-    """Some records of each arm: frames with a column `synthetic`, or images `(n, h, w)` or `(n, h, w, 3)`."""
+    """Some records of each arm: frames with a column `synthetic`, images, or rows of images by name (see `page`)."""
     if not found:
         return None
     tables = [_example_table(str(name), value) for name, value in found.items() if isinstance(value, pd.DataFrame)]
-    arrays = {str(name): np.asarray(value) for name, value in found.items() if not isinstance(value, pd.DataFrame)}
-    images = tuple((name, _inline(array, _MOST_BYTES // len(arrays))) for name, array in arrays.items())
-    return Section("examples", "Some records", tables=tuple(tables), images=images, wide=True)
+    pictures = {str(name): value for name, value in found.items() if not isinstance(value, pd.DataFrame)}
+    rows = [name for name, value in pictures.items() if isinstance(value, Mapping)]
+    text = f"Of {rows[0]}." if len(rows) == 1 else ""  # told once
+    images: list[Pictures] = []
+    for name, value in pictures.items():
+        budget = _MOST_BYTES // len(pictures)
+        told = "" if text else f"{name}: "
+        images += _strips(name, value, budget, told) if isinstance(value, Mapping) else [_sheet(name, value, budget)]
+    return Section("examples", "Some records", text, tables=tuple(tables), images=tuple(images), wide=not rows)
 
 
 def _example_table(name: str, frame: pd.DataFrame) -> Table:
@@ -150,17 +173,47 @@ def _example_table(name: str, frame: pd.DataFrame) -> Table:
     return Table(("", *map(str, cut.columns)), tuple(body), caption, tuple(map(bool, synthetic)))
 
 
-def _inline(array: np.ndarray, budget: int) -> str:
-    """Images as one PNG in a `data:` address: as many as the budget of bytes allows, large ones coarser."""
-    pixels = array if array.dtype == np.uint8 else (np.clip(array, 0, 1) * 255).astype(np.uint8)
-    if pixels.ndim == 4 and pixels.shape[-1] == 1:
-        pixels = pixels[..., 0]
-    step = max(1, max(pixels.shape[1:3]) // 64)
-    pixels = pixels[:, ::step, ::step]
-    pixels = pixels[: max(1, min(60, budget // max(pixels[0].nbytes, 1)))]
+def _sheet(name: str, value: Any, budget: int) -> Pictures:
+    """Images side by side as one picture: as many as the budget of bytes allows."""
+    pixels = _pixels(value)
+    pixels = pixels[: max(1, min(_MOST_IMAGES, budget // max(pixels[0].nbytes, 1)))]
     if len(pixels) > _ACROSS:
         pixels = pixels[: len(pixels) // _ACROSS * _ACROSS]  # whole rows
-    return "data:image/png;base64," + base64.b64encode(png(contact_sheet(pixels, _ACROSS))).decode()
+    return Pictures(name, (_address(contact_sheet(pixels, _ACROSS)),), f"A grid of records of {name}")
+
+
+def _strips(name: str, rows: Mapping[Any, Any], budget: int, told: str) -> list[Pictures]:
+    """The images of each row one by one."""
+    shown = list(rows.items())[:_MOST_STRIPS]
+    strips = []
+    for key, value in shown:
+        pixels = _pixels(value)
+        pixels = pixels[: max(1, min(_MOST_STRIP, budget // len(shown) // max(pixels[0].nbytes, 1)))]
+        strips.append(Pictures(f"{told}{key}", tuple(map(_address, pixels)), f"Records of {name}: {key}"))
+    return strips
+
+
+def _pixels(value: Any) -> np.ndarray:
+    """Images as bytes `(n, h, w)` or `(n, h, w, 3)`; channels may come first, and one picture stands for itself."""
+    array = np.asarray(value)
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] == 3):
+        array = array[None]
+    if array.ndim == 4 and array.shape[-1] not in (1, 3) and array.shape[1] in (1, 3):
+        array = np.moveaxis(array, 1, -1)
+    if array.ndim == 4 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if not len(array) or array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[-1] != 3):
+        raise DataError(
+            f"Expected `examples` of images of shape (n, h, w), (n, h, w, 3) or (n, 3, h, w), or one picture (h, w) or "
+            f"(h, w, 3), got shape {np.shape(value)}."
+        )
+    step = max(1, max(array.shape[1:3]) // (_SMALL if len(array) > 1 else _LARGE))
+    array = array[:, ::step, ::step]
+    return array if array.dtype == np.uint8 else (np.clip(array, 0, 1) * 255).astype(np.uint8)
+
+
+def _address(pixels: np.ndarray) -> str:
+    return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
 
 
 def _cell(value: Any) -> str:

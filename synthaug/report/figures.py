@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from synthaug.report.parts import DASH, MINUS, Panel, Row, Unit
+from synthaug.evaluate.wording import SURE, Unit
+from synthaug.report.parts import DASH, MINUS, Panel, Row
 from synthaug.report.svg import Scale, figure, tag, ticks, whole
 
 __all__ = ["HARMS", "HELPS", "bar", "curve", "forest", "meaning", "risks", "shared_scale"]
 
 _ROW, _AXIS, _CURVE = 36, 24, 190  # heights in pixels
-_SURE = 0.05  # Holm's adjusted p-value below which a gain is told as one
 HELPS, HARMS, OPEN, SAME, NONE = "helps", "harms", "cannot tell", "no change", "no score"
 
 
@@ -58,7 +58,7 @@ def meaning(row: Mapping[Any, Any]) -> str:
         return NONE
     if gain == low == high == 0:
         return SAME
-    sure = row["p_holm"] < _SURE if "p_holm" in row else low > 0 or high < 0
+    sure = row["p_holm"] < SURE if "p_holm" in row else low > 0 or high < 0
     return OPEN if not sure else HELPS if gain > 0 else HARMS
 
 
@@ -118,8 +118,17 @@ def _axis(scale: Scale, steps: Sequence[tuple[float, str]]) -> Markup:
     return figure("Scale from " + " to ".join([steps[0][1], steps[-1][1]]), *texts, height=_AXIS)
 
 
-def bar(label: str, value: float, *, text: str, most: float = 1.0, more: str = "", word: str = "") -> Row:
-    """A value from 0 to `most` as the length of a bar.
+def bar(
+    label: str,
+    value: float,
+    *,
+    text: str,
+    most: float = 1.0,
+    expected: float | None = None,
+    more: str = "",
+    word: str = "",
+) -> Row:
+    """A value from 0 to `most` as the length of a bar, with a line where it is `expected` to end.
 
     >>> bar("age", 0.25, text="0.25").text
     '0.25'
@@ -136,6 +145,9 @@ def bar(label: str, value: float, *, text: str, most: float = 1.0, more: str = "
             class_="bar",
         ),
     ]
+    if expected is not None:
+        at = scale.percent(expected)
+        shapes.append(tag("line", x1=at, x2=at, y1=_ROW / 2 - 9, y2=_ROW / 2 + 9, class_="zero"))
     return Row(label, figure(f"{label}: {text}", *shapes, height=_ROW), text, more, word)
 
 

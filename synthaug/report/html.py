@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -14,9 +15,61 @@ from markupsafe import Markup
 from synthaug.errors import DataError
 from synthaug.files import atomic_write
 from synthaug.report import extras
+from synthaug.report.parts import Section
 from synthaug.report.sections import Study
 
-__all__ = ["page", "write"]
+__all__ = ["Findings", "page", "write", "write_page"]
+
+_TITLE = "Does more training data help?"
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """A comparison and what else is known of it, for a page of several (`write_page`).
+
+    Args:
+        comparison: What `compare` or `compare_training` returned.
+        fidelity: As the others, see `page`.
+
+    >>> Findings("no comparison").examples is None
+    True
+    """
+
+    comparison: Any
+    fidelity: Any = None
+    privacy: Any = None
+    amounts: Any = None
+    learning: Any = None
+    examples: Mapping[str, Any] | None = None
+
+    def shown(self, title: str, prefix: str = "") -> dict[str, Any]:
+        """What the template tells of it; `prefix` keeps its sections apart from those of others."""
+        if self.comparison.scores.empty:
+            raise DataError(
+                "Expected a comparison with scores, got one without: every cell failed, see its `failures`."
+            )
+        study = Study(self.comparison)
+        found: list[Section | None] = [
+            study.forest(),
+            study.by_estimator(),
+            study.other_metrics(),
+            study.by_class(),
+            study.amounts(self.amounts),
+            study.learning(self.learning),
+            extras.fidelity(self.fidelity),
+            extras.privacy(self.privacy),
+            study.costs(),
+            extras.examples(self.examples),
+            study.run(),
+        ]
+        return {
+            "title": title,
+            "prefix": prefix,
+            "verdict": study.verdict,
+            "advice": study.advice(),
+            "standfirst": study.standfirst(),
+            "sections": [section for section in found if section is not None],
+        }
 
 
 def page(
@@ -41,8 +94,9 @@ def page(
         privacy: What `privacy_risk` returned, or several by name.
         amounts: What `amount_curve` returned: columns amount, estimator, metric, gain, low, high.
         learning: What `learning_curve` returned: columns n, arm, estimator, metric, gain, low, high.
-        examples: Some records by arm: data frames with a column `synthetic` that is true for generated rows, or images
-            `(n, h, w)` or `(n, h, w, 3)`, bytes or floats in 0 to 1.
+        examples: Some records by arm: data frames with a column `synthetic` that is true for generated rows; or images
+            `(n, h, w)`, `(n, h, w, 3)` or `(n, 3, h, w)`, or one picture `(h, w)` or `(h, w, 3)`, bytes or floats in 0
+            to 1; or a mapping of captions to such images, which are shown row by row.
         title: The line above the verdict.
 
     Raises:
@@ -56,30 +110,8 @@ def page(
     >>> html[:15], "<script" in html, len(html) < 1_000_000
     ('<!doctype html>', False, True)
     """
-    if comparison.scores.empty:
-        raise DataError("Expected a comparison with scores, got one without: every cell failed, see its `failures`.")
-    study = Study(comparison)
-    found = [
-        study.forest(),
-        study.by_estimator(),
-        study.other_metrics(),
-        study.by_class(),
-        study.amounts(amounts),
-        study.learning(learning),
-        extras.fidelity(fidelity),
-        extras.privacy(privacy),
-        study.costs(),
-        extras.examples(examples),
-        study.run(),
-    ]
-    return _template().render(
-        title=title or "Does more training data help?",
-        verdict=study.headline(),
-        advice=study.advice(),
-        standfirst=study.standfirst(),
-        sections=[section for section in found if section is not None],
-        style=_style(),
-    )
+    found = Findings(comparison, fidelity, privacy, amounts, learning, examples)
+    return _rendered([found.shown(title or _TITLE)], title or _TITLE)
 
 
 def write(path: str | os.PathLike[str], comparison: Any, **more: Any) -> None:
@@ -96,7 +128,46 @@ def write(path: str | os.PathLike[str], comparison: Any, **more: Any) -> None:
     ...     Path(folder, "wine.html").stat().st_size < 1_000_000
     True
     """
-    text = page(comparison, **more)
+    _write(path, page(comparison, **more))
+
+
+def write_page(path: str | os.PathLike[str], studies: Mapping[str, Any], *, title: str | None = None) -> None:
+    """Write several comparisons as one page, as `page` does one: all verdicts first, then one study after another.
+
+    Args:
+        path: A file, written whole or not at all.
+        studies: By title, what `compare` or `compare_training` returned, or `Findings`.
+        title: The line above the verdicts.
+
+    Raises:
+        DataError: no studies, or one without scores.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris, load_wine
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from synthaug import compare
+    >>> studies = {
+    ...     load.__name__: compare({"again": None}, GaussianNB(), *load(return_X_y=True), random_state=0)
+    ...     for load in (load_iris, load_wine)
+    ... }
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_page(Path(folder, "flowers_and_wine.html"), studies)
+    ...     Path(folder, "flowers_and_wine.html").read_text("utf-8").count("<article")
+    2
+    """
+    if not studies:
+        raise DataError("Expected at least one comparison, got none.")
+    found = [one if isinstance(one, Findings) else Findings(one) for one in studies.values()]
+    shown = [one.shown(name, f"study-{i}-") for i, (name, one) in enumerate(zip(studies, found, strict=True), 1)]
+    _write(path, _rendered(shown, title or _TITLE))
+
+
+def _rendered(studies: list[dict[str, Any]], title: str) -> str:
+    return _template().render(title=title, studies=studies, style=_style())
+
+
+def _write(path: str | os.PathLike[str], text: str) -> None:
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

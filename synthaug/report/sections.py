@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from synthaug.evaluate.wording import POOLED
-from synthaug.report.figures import HARMS, HELPS, bar, curve, forest, meaning, shared_scale
-from synthaug.report.parts import Panel, Section, Table, Unit
+from synthaug.evaluate.wording import POOLED, Unit
+from synthaug.report.figures import HELPS, bar, curve, forest, meaning, shared_scale
+from synthaug.report.parts import MINUS, Panel, Section, Table
 from synthaug.report.svg import Scale, whole
 
 __all__ = ["Study"]
@@ -34,12 +34,8 @@ class Study:
 
     def __init__(self, comparison: Any) -> None:
         self.comparison = comparison
-        scores = comparison.scores
-        self.metrics = [str(name) for name in scores["metric"].unique()]
-        self.units = {
-            name: Unit(name, bool(scores.loc[scores["metric"] == name, "score"].between(0, 1).all()))
-            for name in self.metrics
-        }
+        self.metrics = [str(name) for name in comparison.scores["metric"].unique()]
+        self.units = {name: comparison.unit(name, MINUS) for name in self.metrics}
         self.all_gains = comparison.gains()
         self.verdict = str(comparison.verdict())
         self.gains = self._of_metric(self.all_gains, self.metrics[0])
@@ -52,6 +48,11 @@ class Study:
         return self.units[self.metrics[0]]
 
     @property
+    def noun(self) -> str:
+        """What is learned from: tables have rows."""
+        return "row" if self.comparison.data.get("columns") else "item"
+
+    @property
     def _everyone(self) -> str:
         names = self.comparison.estimators
         return "All classifiers together" if len(names) > 1 else str(names[0])
@@ -60,24 +61,14 @@ class Study:
     def _of_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
         return frame[frame["metric"] == metric] if "metric" in frame else frame
 
-    def headline(self) -> str:
-        """The verdict in one sentence: the best arm and the next, or what the comparison itself says."""
-        sure = [row for row in self.pooled.to_dict("records") if meaning(row) == HELPS]
-        if not sure:
-            return self.verdict
-        first, unit = sure[0], self.unit
-        adds = f"{first['arm']} adds {unit.plain(first['gain'])}{' points' if unit.share else ''}"
-        interval = unit.interval(first["low"], first["high"])
-        told = f"{adds} {interval} {'of' if unit.share else 'in'} {self.metrics[0].replace('_', ' ')}"
-        return f"{told}; {sure[1]['arm']} adds {unit.plain(sure[1]['gain'])}." if sure[1:] else f"{told}."
-
     def advice(self) -> str:
         """What to do now, in a sentence or two."""
         helps = [str(row["arm"]) for row in self.pooled.to_dict("records") if meaning(row) == HELPS]
         if not (self.pooled["n"] > 1).any():
             return "Measure on more splits before you decide."
         if not helps:
-            return f"Leave the data as they are. {self._needed()}".strip()
+            idle = "Say how many rows to add, and measure again." if self.comparison.idle() else ""
+            return idle or f"Leave the data as they are. {self._needed()}".strip()
         simpler = next((arm for arm in _SIMPLE if arm in helps), helps[0])
         if simpler == helps[0]:
             return f"Use {simpler}."
@@ -97,23 +88,22 @@ class Study:
         """The size of the study, in a sentence."""
         splits, scores = self.comparison.splits, self.comparison.scores
         estimators = len(self.comparison.estimators)
-        known = _count(self.comparison.data.get("n", int(splits["n_train"].median())), "row")
+        n_train = int(splits["n_train"].median())
+        n = self.comparison.data.get("n", n_train)
+        known = f"{n_train:,} of {n:,} {self.noun}s to train on" if n_train < n / 2 else _count(n, self.noun)
         return (
-            f"{_count(len(self.arms), 'way')} to make more of a training set, against the real rows alone: {known}, "
-            f"{_count(estimators, 'classifier')}, {_count(len(splits), 'paired split')}, {len(scores):,} scores, "
-            "all on rows that no arm has seen."
+            f"{_count(len(self.arms), 'way')} to make more of a training set, against the real {self.noun}s alone: "
+            f"{known}, {_count(estimators, 'classifier')}, {_count(len(splits), 'paired split')}, "
+            f"{len(scores):,} scores, all on {self.noun}s that no arm has seen."
         )
 
     def forest(self) -> Section:
         """The gain of each arm over all estimators."""
         rows, scale = self.pooled.to_dict("records"), shared_scale(self.gains)
-        words = [meaning(row) for row in rows]
-        crowded = HELPS in words and (HARMS in words or words.count(HELPS) > 2)  # more than the headline holds
         return Section(
             "gains",
             f"What each adds, in {self.unit.words}",
-            self.verdict if crowded else "",
-            (forest(self._everyone, rows, scale, self.unit, brief=False),),
+            panels=(forest(self._everyone, rows, scale, self.unit, brief=False),),
             note=_READING,
             wide=True,
         )
@@ -148,9 +138,12 @@ class Study:
         rows = _pooled(self.comparison.gains_by_class())
         if rows.empty:
             return None
-        unit, scale = Unit("recall", share=True), shared_scale(rows)
+        unit, scale = Unit("recall", True, MINUS), shared_scale(rows)
         panels, more = _capped(
-            [forest(str(label), self._ordered(part), scale, unit) for label, part in rows.groupby("label", sort=False)]
+            [
+                forest(_class_name(label), self._ordered(part), scale, unit)
+                for label, part in rows.groupby("label", sort=False)
+            ]
         )
         text = "The gain in recall, in points: in the share of the rows of a class that are recognised as such."
         return Section("classes", "Who gains, and who pays", text, panels, note=f"{_ALONE} {more}".strip())
@@ -200,8 +193,8 @@ class Study:
                 word = f"gain {self.unit.signed(gain)}"
                 rows.append(bar(arm, seconds, most=most, text=_seconds(seconds), more=_memory(peak), word=word))
         text = (
-            "Seconds to make the rows of one split, the peak of memory where it was measured, and the gain beside it. "
-            "What changes the classifier alone makes no rows."
+            f"Seconds to make the {self.noun}s of one split, the peak of memory where it was measured, and the gain "
+            f"beside it. What changes the classifier alone makes no {self.noun}s."
         )
         return Section("cost", "What it costs", text, (Panel("", tuple(rows)),), wide=True)
 
@@ -210,11 +203,12 @@ class Study:
         found = self.comparison
         data, sizes = found.data, found.splits
         facts = {
-            "rows": _told(data.get("n", "")),
+            f"{self.noun}s": _told(data.get("n", "")),
             "classes": _told(data.get("classes", "")),
             "columns": _told(data.get("columns", "")),
             "fingerprint": _told(data.get("fingerprint", "")),
-            "splits": f"{len(sizes)}, with {_range(sizes['n_train'])} training and {_range(sizes['n_test'])} test rows",
+            "splits": f"{len(sizes)}, with {_range(sizes['n_train'])} training and {_range(sizes['n_test'])} test "
+            f"{self.noun}s",
             "arms": ", ".join(map(str, found.arms)),
             "classifiers": ", ".join(map(str, found.estimators)),
             "measures": ", ".join(self.metrics),
@@ -245,6 +239,11 @@ def _pooled(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows that pool the estimators, or those of the first where none do."""
     names = [*rows["estimator"].unique(), POOLED]
     return rows[rows["estimator"] == (POOLED if POOLED in names[:-1] else names[0])]
+
+
+def _class_name(label: Any) -> str:
+    """A heading: "0" alone says nothing."""
+    return label if isinstance(label, str) and not label.isnumeric() else f"class {label}"
 
 
 def _capped(panels: Sequence[Panel]) -> tuple[tuple[Panel, ...], str]:
