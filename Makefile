@@ -17,15 +17,16 @@ install: .venv/installed
 demo: install
 	$(BIN)/synthaug demo
 
+# Two processes, each test file whole in one of them; one thread each.
 test: install
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-all: install
 	$(BIN)/python -m pytest -q -m ""
 
 # The oldest pandas that setup.cfg allows, in an environment of its own.
 test-pandas2: .venv-pandas2/installed
-	.venv-pandas2/bin/python -m pytest -q
+	OMP_NUM_THREADS=1 .venv-pandas2/bin/python -m pytest -q -n 2 --dist loadfile
 
 .venv-pandas2/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-pandas2

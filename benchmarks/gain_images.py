@@ -1,11 +1,13 @@
 """What synthetic images add to a small network on few or long-tailed images, on top of classical augmentation.
 
-In every arm of a cell the network has the same first weights, takes the same number of steps, and sees the same real
-images in each, as many as in any other arm; synthetic images come on top. Test images are real, as many of each class.
+In every arm of a cell the network has the same first weights and takes the same number of steps, each with as many real
+images, which are the same in all arms with one sampler; synthetic images come on top. Test images are real, as many of
+each class.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -293,6 +295,8 @@ def run(
     print(f"{len(missing)} of {len(wanted)} cells to do", flush=True)
     with parallel_config("loky", inner_max_num_threads=1):
         jobs = (delayed(compare_in)(*cell, arms, networks) for cell in missing)
+        if cells_file.exists() and not cells_file.read_bytes().endswith(b"\n"):  # a line that a kill cut short
+            cells_file.write_bytes(cells_file.read_bytes() + b"\n")
         for rows in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs):
             key = [rows[0][0], rows[0][1], arms, networks]
             with cells_file.open("a") as stream:
@@ -303,8 +307,10 @@ def run(
 
 
 def _read(file: Path) -> dict[str, list[Any]]:
-    lines = file.read_text().splitlines() if file.exists() else []
-    found = [json.loads(line) for line in lines if line.endswith("}")]
+    found = []
+    for line in file.read_text().splitlines() if file.exists() else []:
+        with contextlib.suppress(json.JSONDecodeError):
+            found.append(json.loads(line))
     return {json.dumps(one["key"]): one["rows"] for one in found}
 
 
@@ -319,6 +325,7 @@ def summarise(scores: pd.DataFrame) -> dict[str, Any]:
         for metric, rows in gains.groupby("metric")
     }
     means = gains.groupby(["metric", "setting"]).mean()
+    means = means[means.index.get_level_values("setting").isin([str(setting) for setting in LONG_TAILS])]
     return {
         "scores": {
             metric: {setting: one.mean().round(2).to_dict() for setting, one in rows.groupby("setting", sort=False)}

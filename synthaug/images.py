@@ -128,7 +128,6 @@ class _Reader:
     def __init__(self, items: Any, image: Any, label: Any, size: tuple[int, int] | None, mode: str | None) -> None:
         self.items, self.image, self.label, self.size, self.mode = items, image, label, size, mode
         self.form: ItemForm | None = None
-        self.first = 0
 
     def read(self, name: Any = None) -> ImageRecords:
         n = len(self.items)
@@ -160,7 +159,6 @@ class _Reader:
         item = self.items[i]
         if self.form is None:
             self.form = ItemForm.of(item, image=self.image, label=self.label, convert=self._convert)
-            self.first = i
         array, label = self.form.read(item, convert=self._convert)
         picture = self.form.picture
         if array.dtype.name != picture.dtype:

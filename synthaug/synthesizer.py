@@ -181,7 +181,8 @@ class Synthesizer(BaseEstimator):
         before = read_json(path) if path.exists() else {}
         arguments = {name: repr(getattr(self, name)) for name in ("codec", "per_class", "max_steps", "batch_size")}
         build = self.generator if isinstance(self.generator, partial) else partial(self.generator)
-        kind = f"{getattr(build.func, '__name__', build.func)}{sorted(build.keywords.items())}"
+        given = sorted((name, _told(value)) for name, value in build.keywords.items())
+        kind = f"{getattr(build.func, '__name__', build.func)}{given}"
         seed = before.get("seed", as_seed(None)) if self.random_state is None else as_seed(self.random_state)
         identity = {"fingerprint": self.fingerprint_, "seed": seed, "generator": kind, **arguments}
         if before not in ({}, identity):
@@ -254,6 +255,8 @@ class Synthesizer(BaseEstimator):
             DataError: records that cannot be encoded; unknown labels, or as many as do not fit the records.
         """
         self._check_fitted()
+        if isinstance(records, ImageRecords):
+            records = records.records
         transfer = getattr(self.generators_[0], "transfer", None)
         if transfer is None or self.per_class:
             raise ParameterError(
@@ -467,6 +470,13 @@ def _with_labels(records: Any, labels: Any) -> tuple[Any, Any]:
         return records.records, records.labels
     images = is_array(records) and (records.ndim > 2 or records.dtype == object)
     return (check_images(records) if images else records), labels
+
+
+def _told(value: Any) -> str:
+    """An argument as every process tells it: functions and modules by their name, without an address."""
+    if callable(value):
+        return str(getattr(value, "__qualname__", type(value).__qualname__))
+    return repr(value)
 
 
 def _codec_for(records: Any) -> Codec:

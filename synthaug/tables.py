@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from synthaug.errors import DataError, StorageError, SynthaugWarning, nearest
+from synthaug.errors import DataError, DataTypeError, StorageError, SynthaugWarning, nearest
 from synthaug.files import atomic_write
 
-__all__ = ["TableFile", "find_column", "read_table", "write_table"]
+__all__ = ["TableFile", "check_levels", "find_column", "read_table", "write_table"]
 
 _LEADING_ZERO = r"[+-]?0\d+"  # a code rather than a number: a postcode, an account
 _DATE = r"\d{4}-\d\d-\d\d"
@@ -73,10 +73,26 @@ def find_column(table: pd.DataFrame, name: str) -> Any:
     >>> find_column(pd.DataFrame({7: [1]}), "7")
     7
     """
+    check_levels(table)
     found = [column for column in table.columns if str(column) == name]
     if not found:
         raise DataError(f"There is no column {name!r}: {nearest(name, table.columns)}")
     return found[0]
+
+
+def check_levels(table: pd.DataFrame) -> None:
+    """Refuse names of several levels.
+
+    >>> check_levels(pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])))
+    Traceback (most recent call last):
+    ...
+    synthaug.errors.DataTypeError: The column names have several levels: join them first, for example `records.columns = ['_'.join(map(str, name)) for name in records.columns]`.
+    """  # noqa: E501
+    if isinstance(table.columns, pd.MultiIndex):
+        raise DataTypeError(
+            "The column names have several levels: join them first, for example "
+            "`records.columns = ['_'.join(map(str, name)) for name in records.columns]`."
+        )
 
 
 def write_table(df: pd.DataFrame, path: Path, *, above: TableFile | None = None) -> None:

@@ -7,6 +7,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from sklearn.datasets import load_digits
+from torch import nn
 
 from synthaug.errors import CollapseWarning, DataError, ParameterError
 from synthaug.generators.gan import ConditionalGAN
@@ -105,7 +106,24 @@ def test_the_gan_refuses_few_images_and_names_the_vae(counts):
     assert "Take `generator=ConditionalVAE`" in str(e.value)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def test_a_rare_class_among_many_records_is_looked_at():
+    """A look settles on some of the records only; none of the five of a class may be missed."""
+    y = torch.zeros(6_000, dtype=torch.long)
+    y[:5] = 1
+    module = fit(fresh(ConditionalVAE), torch.rand(6_000, 1, 8, 8), y, 4)
+    assert module.sample(y[:3], rng=torch.Generator().manual_seed(0)).isfinite().all()
+
+
+def test_features_may_be_a_module_that_is_no_part_of_the_generator():
+    features = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    module = ConditionalVAE(Spec((1, 8, 8)).to_dict(), 2, features=features)
+    assert module.features is features
+    assert not any(name.startswith("features") for name in module.state_dict())
+    y = torch.arange(12) % 2
+    fit(module, torch.rand(12, 1, 8, 8), y, 2)
+
+
+@pytest.mark.parametrize("kind", [ConditionalVAE, pytest.param(ConditionalGAN, marks=pytest.mark.long)])
 def test_a_resumed_fit_ends_in_the_same_weights(kind, tmp_path):
     class Kill(pl.Callback):
         def on_train_epoch_start(self, trainer, pl_module):

@@ -92,7 +92,7 @@ def test_global_randomness_is_untouched():
 
 
 @pytest.mark.parametrize("generator", [ConditionalVAE, partial(ConditionalGAN, latent_dim=4)])
-@pytest.mark.parametrize("per_class", [False, True])
+@pytest.mark.parametrize("per_class", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_saved_synthesizer_gives_the_same_bytes_in_another_process(generator, per_class, tmp_path):
     synthesizer = Synthesizer(generator=generator, per_class=per_class, max_steps=STEPS, random_state=3).fit(*table())
     synthesizer.save(tmp_path / "model")

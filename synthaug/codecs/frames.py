@@ -11,6 +11,7 @@ import pandas as pd
 from synthaug.codecs.columns import Column
 from synthaug.errors import DataError, DataTypeError, raise_problems
 from synthaug.schema import plain
+from synthaug.tables import check_levels
 
 __all__ = ["check_frame", "check_names", "dense_values", "listed", "names_from_dict", "names_to_dict"]
 
@@ -29,11 +30,7 @@ def check_frame(records: Any) -> None:
         raise DataTypeError(
             f"Expected a pandas DataFrame, got {type(records).__name__}: for example `pandas.DataFrame(records)`."
         )
-    if isinstance(records.columns, pd.MultiIndex):
-        raise DataTypeError(
-            "The column names have several levels: join them first, for example "
-            "`records.columns = ['_'.join(map(str, name)) for name in records.columns]`."
-        )
+    check_levels(records)
     problems = [
         f"The column name {name!r} ({type(name).__name__}) is not supported: use strings or numbers, for example "
         "`records.columns = records.columns.astype(str)`."

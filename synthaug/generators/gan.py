@@ -75,7 +75,8 @@ class ConditionalGAN(GeneratorModule):
         super().__init__(spec, n_classes)
         self.save_hyperparameters(ignore="features")
         self.automatic_optimization = False
-        self.features, self.vicinity, self.augment, self.ema = features, vicinity, augment, ema
+        vars(self)["features"] = features  # a Module among them is no part of this one
+        self.vicinity, self.augment, self.ema = vicinity, augment, ema
         self.latent_dim = latent_dim = self.chosen(latent_dim, flat=16, grid=32)
         self.gamma = self.chosen(gamma, flat=0.5, grid=0.1)
         self.lr = self.chosen(lr, flat=1e-3, grid=1e-3)

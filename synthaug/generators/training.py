@@ -74,7 +74,7 @@ class Training:
         train, held_out = (x, y), None
         if (module.is_grid or is_overridden("validation_step", module)) and len(y) >= HELD_OUT_FROM:
             train, rest = _split(x, y, self.seed)
-            held_out = rest if len(rest[1]) else None  # all classes may be too small to spare a record
+            held_out = rest if len(rest[1]) > 1 else None  # all classes may be too small to spare a record
         module.counts.copy_(torch.bincount(train[1], minlength=module.n_classes))
         module.check_counts(torch.bincount(y, minlength=module.n_classes))
         module.begin(*train, rng=torch_rng(self.seed, "begin"))
@@ -221,7 +221,7 @@ class _BestLook(_BestWeights):
 
     def judge(self, trainer: pl.Trainer, module: GeneratorModule) -> float | None:
         done = trainer.current_epoch + 1
-        if done % self.every and done < (trainer.max_epochs or 0) and not trainer.should_stop:
+        if done % self.every and not trainer.fit_loop.done and not trainer.should_stop:
             return None
         look = self.watch.look(module)
         if look.distance is not None:

@@ -69,7 +69,7 @@ class ConditionalVAE(GeneratorModule):
     ) -> None:
         super().__init__(spec, n_classes)
         self.save_hyperparameters(ignore="features")
-        self.features = features
+        vars(self)["features"] = features  # a Module among them is no part of this one
         self.latent_dim = latent_dim = self.chosen(latent_dim, flat=16, grid=32)
         self.beta, self.lr = self.chosen(beta, flat=0.03, grid=0.2), lr
         self.vicinity = self.chosen(vicinity, flat=0.6, grid=1.0)

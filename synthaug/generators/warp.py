@@ -108,7 +108,9 @@ class ConditionalWarp(GeneratorModule):
             for part, axis in ((self.displacement, 2), (self.displacement, 3))
         )
         penalty = self.smooth * (GRID**2 * rough + 0.05 * self.affine.square().sum((1, 2)))
-        left = displaced(blur(self.images, sigma)[self.pairs[:, 0]], whole) - blur(self.images, sigma)[self.pairs[:, 1]]
+        used, at = self.pairs.unique(return_inverse=True)
+        soft = blur(self.images[used], sigma)
+        left = displaced(soft[at[:, 0]], whole) - soft[at[:, 1]]
         return (left.square().mean((1, 2, 3)) + penalty).sum()
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
@@ -154,8 +156,8 @@ class ConditionalWarp(GeneratorModule):
         return out
 
     def steps_for(self, n_records: int) -> int:
-        """60 steps for all pairs together."""
-        return 60
+        """100 steps for all pairs together."""
+        return 100
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         """Take the sizes that the state has, which depend on the training images."""

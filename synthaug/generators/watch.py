@@ -57,6 +57,7 @@ class Watch:
         seed: Of the draws.
     """
 
+    @torch.no_grad()
     def __init__(
         self,
         x: Tensor,
@@ -70,8 +71,9 @@ class Watch:
         self.features = plain_features if features is None else features
         self.seed = seed
         order = torch.randperm(len(y), generator=torch_rng(seed, "watch"))
-        self.settled = x[order[:SETTLED]], y[order[:SETTLED]]
         some = torch.cat([order[y[order] == code][:PER_CLASS] for code in range(n_classes)])
+        place = torch.cat([some, order[~torch.isin(order, some)]])[: max(SETTLED, len(some))]  # with every class
+        self.settled = x[place], y[place]
         counts = torch.bincount(y, minlength=n_classes)
         real = self.features(x[some])
         self.scale = real.std(0, correction=int(len(real) > 1)).clamp(min=1e-3)
@@ -96,8 +98,11 @@ class Watch:
         module.train(training)
         return Look(distance, shares)
 
+    @torch.no_grad()
     def shares(self, module: GeneratorModule) -> tuple[float, ...]:
-        """For each class, the diversity of drawn records as a share of that of real ones."""
+        """For each class, the diversity of drawn records as a share of that of real ones; NaN where it is not known."""
+        if not len(self.wanted):
+            return tuple(self.real.tolist())
         drawn = diversity(self._drawn(module, self.wanted), self.wanted, len(self.real))
         return tuple((drawn / self.real).tolist())
 

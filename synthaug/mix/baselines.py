@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import WeightedRandomSampler, default_collate
+from torch.utils.data import WeightedRandomSampler, default_collate, get_worker_info
 
 from synthaug.errors import ParameterError
 from synthaug.labels import check_labels
-from synthaug.rng import RandomState, as_seed, derive, numpy_rng, torch_rng
+from synthaug.rng import RandomState, as_seed, numpy_rng, torch_rng
 
 __all__ = ["LogitAdjustedLoss", "Mixup", "balanced_sampler"]
 
@@ -101,11 +101,14 @@ class Mixup:
     def __init__(self, n_classes: int, alpha: float = 0.2, *, random_state: RandomState = None) -> None:
         if not alpha > 0:
             raise ParameterError(f"Expected `alpha` to be a number above 0, got {alpha!r}.")
-        self.n_classes, self.alpha = n_classes, alpha
-        self._rng = numpy_rng(derive(as_seed(random_state), "mixup"))
+        self.n_classes, self.alpha, self._seed = n_classes, alpha, as_seed(random_state)
+        self._rng, self._worker = numpy_rng(self._seed, "mixup"), 0
 
     def __call__(self, items: Sequence[tuple[Any, int]]) -> tuple[Tensor, Tensor]:
         """Mix each item with another of the batch."""
+        worker = get_worker_info()
+        if worker is not None and worker.seed != self._worker:  # every worker of every epoch has a stream of its own
+            self._rng, self._worker = numpy_rng(self._seed, "mixup", worker.seed), worker.seed
         images, codes = default_collate([tuple(item) for item in items])
         share = torch.tensor(self._rng.beta(self.alpha, self.alpha), dtype=torch.float32)
         other = torch.from_numpy(self._rng.permutation(len(codes)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from synthaug.arrays import find_layout, to_grid
-from synthaug.errors import DataError
+from synthaug.errors import DataError, SynthaugWarning
 from synthaug.items import ItemForm
 from synthaug.opened import OpenPool
 from synthaug.pool import Pool
@@ -58,6 +59,11 @@ def log_grid(trainer: Any, pool: Pool | OpenPool, real: Any, *, image: Any = Non
     form = ItemForm.of(real[0], image=image, label=label)
     places = np.unique(np.linspace(0, len(real) - 1, min(_REAL, len(real))).astype(int))
     images = np.stack([form.read(real[int(place)])[0] for place in places])
+    if images.shape[1:] != pool.records.shape[1:] or images.dtype != pool.records.dtype:
+        told = f"{pool.records.dtype} {pool.records.shape[1:]} beside {images.dtype} {images.shape[1:]}"
+        problem = f"No grid is drawn: synthetic and real images differ in form ({told})."
+        warnings.warn(problem, SynthaugWarning, stacklevel=2)
+        return
     picture = draw_grid(pool.records, pool.labels.tolist(), images)
     name, epoch = "synthetic_beside_nearest_real", trainer.current_epoch
     for logger in trainer.loggers:
