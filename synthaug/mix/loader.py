@@ -302,8 +302,8 @@ def mix_loader(
 ) -> MixedLoader:
     """Your loader, with synthetic items on top of each batch of real ones; every setting of it stays.
 
-    With a `ratio` of 0 its batches are those of your loader, bit for bit, with the same use of randomness. (A dataset that
-    draws from a generator of its own is an item ahead: the first item is looked at.)
+    With a `ratio` of 0 its batches are those of your loader, bit for bit, with the same use of randomness. (A dataset
+    that draws from a generator of its own is an item ahead: the first item is looked at.)
 
     Args:
         loader: A DataLoader over a map-style dataset.
