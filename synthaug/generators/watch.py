@@ -18,6 +18,7 @@ __all__ = ["Look", "Watch", "diversity", "kernel_distance", "plain_features"]
 
 LEAST_SHARE = 0.4  # of the diversity of real records, below which a class counts as collapsed
 PER_CLASS, COMPARED, SETTLED = 24, 500, 2_000  # records a look draws for a class and for the distance, and settles on
+SAME = 1e-3  # deviations by which records differ that are the same but for rounding
 FROM = 5  # records of a class from which it is said how varied they are
 
 
@@ -78,7 +79,7 @@ class Watch:
         real = self.features(x[some])
         self.scale = real.std(0, correction=int(len(real) > 1)).clamp(min=1e-3)
         self.real = diversity(real / self.scale, y[some], n_classes)
-        self.real[counts < FROM] = torch.nan
+        self.real[(counts < FROM) | (self.real < SAME)] = torch.nan
         self.wanted = (self.real > 0).nonzero()[:, 0].repeat_interleave(PER_CLASS)
         self.held_out = None
         if held_out is not None:
