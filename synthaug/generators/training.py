@@ -217,9 +217,10 @@ class _BestLook(_BestWeights):
 
     def __init__(self, watch: Watch, *, every: int) -> None:
         super().__init__(monitor=None)
-        self.watch, self.every = watch, every
+        self.watch, self.every, self.steps = watch, every, 0
 
     def judge(self, trainer: pl.Trainer, module: GeneratorModule) -> float | None:
+        self.steps = trainer.fit_loop.total_batch_idx + 1
         done = trainer.current_epoch + 1
         if done % self.every and not trainer.fit_loop.done and not trainer.should_stop:
             return None
@@ -233,10 +234,11 @@ class _BestLook(_BestWeights):
         collapsed = Look(None, shares).collapsed
         if collapsed:
             said = ", ".join(f"{code} ({shares[code]:.0%})" for code in collapsed)
+            trained = self.steps
             warnings.warn(
                 f"{type(module).__name__} draws records of {len(collapsed)} of {len(shares)} classes that differ from "
                 f"each other less than {LEAST_SHARE:.0%} as much as real ones: by code, {said}. The best weights seen "
-                "are kept. Give these classes more records, train another number of steps, or take ConditionalVAE.",
+                f"are kept. Give these classes more records, or train more steps than {trained}.",
                 CollapseWarning,
                 stacklevel=2,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.utils.data import WeightedRandomSampler, default_collate, get_worker_info
 
 from synthaug.errors import ParameterError
-from synthaug.labels import check_labels
+from synthaug.labels import check_target
 from synthaug.rng import RandomState, as_seed, numpy_rng, torch_rng
 
 __all__ = ["LogitAdjustedLoss", "Mixup", "balanced_sampler"]
@@ -35,7 +35,7 @@ def balanced_sampler(
     >>> 400 < sum(place >= 90 for place in sampler) < 600
     True
     """
-    codes, counts = np.unique(check_labels(labels, labels).to_numpy(), return_inverse=True, return_counts=True)[1:]
+    codes, counts = np.unique(check_target(labels).to_numpy(), return_inverse=True, return_counts=True)[1:]
     weights = 1.0 / counts[codes]
     rng = torch_rng(as_seed(random_state), "balanced")
     return WeightedRandomSampler(weights.tolist(), len(codes) if size is None else size, generator=rng)
@@ -56,7 +56,7 @@ class LogitAdjustedLoss(nn.Module):
         label_smoothing: As in `torch.nn.CrossEntropyLoss`.
 
     Raises:
-        ParameterError: counts that are not all positive.
+        ParameterError: counts that are no list of whole numbers of at least 1.
 
     >>> loss = LogitAdjustedLoss([90, 10])
     >>> round(loss(torch.zeros(1, 2), torch.tensor([1])).item(), 3)
@@ -67,10 +67,15 @@ class LogitAdjustedLoss(nn.Module):
 
     def __init__(self, counts: Sequence[int], tau: float = 1.0, *, label_smoothing: float = 0.0) -> None:
         super().__init__()
-        if not len(counts) or min(counts) < 1:
-            raise ParameterError(f"Expected a count of at least 1 for each class, got {list(counts)}.")
-        shares = torch.tensor(counts, dtype=torch.float32) / sum(counts)
-        self.register_buffer("margin", tau * shares.log())
+        given = [] if isinstance(counts, Mapping | str) or not hasattr(counts, "__len__") else [*map(float, counts)]
+        if not given or not all(count >= 1 and count.is_integer() for count in given):
+            raise ParameterError(
+                "Expected `counts` to list the training items of each class in the order of their codes, at least 1 of "
+                f"each, got {counts!r:.80}."
+            )
+        if isinstance(tau, bool) or not isinstance(tau, int | float):
+            raise ParameterError(f"Expected `tau` to be a number, got {tau!r}.")
+        self.register_buffer("margin", tau * (torch.tensor(given) / sum(given)).log())
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
