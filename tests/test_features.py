@@ -39,6 +39,8 @@ UNREADABLE = {
     "days of Arrow": pd.Series([datetime.date(2020, 1, 1)] * 2, dtype=pd.ArrowDtype(pa.date32())),
     "complex": pd.Series([1j, 2j]),
 }
+if pd.__version__ < "3":
+    del UNREADABLE["half a surrogate pair"]  # it can be read there
 
 
 def test_columns_that_cannot_be_read_are_all_named_and_the_remedy_works():
@@ -46,7 +48,7 @@ def test_columns_that_cannot_be_read_are_all_named_and_the_remedy_works():
     with pytest.raises(DataError) as caught:
         table_features(table)
     first, *lines = str(caught.value).splitlines()
-    assert first == "4 problems:"
+    assert first == f"{len(UNREADABLE)} problems:"
     for name, line in zip(UNREADABLE, lines, strict=True):
         assert line.startswith(f"- Column {name!r}, of dtype {table[name].dtype}, cannot be read (")
         assert line.endswith("): convert it, for example with `.map(repr)`, or drop it.")

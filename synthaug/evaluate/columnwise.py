@@ -67,7 +67,7 @@ def _aligned(real: pd.DataFrame, other: pd.DataFrame) -> Column:
 
 
 def _levels(*sides: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    texts = pd.concat([side.astype(object).astype(str) for side in sides])
+    texts = pd.concat([side.astype(object).map(str, na_action="ignore") for side in sides])
     return pd.factorize(texts)[0].astype(float), np.concatenate([side.isna().to_numpy(bool) for side in sides])
 
 
