@@ -17,7 +17,7 @@ from synthaug.evaluate.adapters import EstimatorArm
 from synthaug.evaluate.paired import make_splits, seeded
 from synthaug.rng import derive
 
-TABLE, ROWS, JOBS, REPEATS = "credit", 200, 2, 3
+TABLE, ROWS, JOBS, REPEATS = "credit", 200, 2, 1
 PROTOCOL = {
     "table": f"{TABLE}, mixed columns with gaps",
     "rows": ROWS,
