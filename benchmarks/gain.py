@@ -214,9 +214,9 @@ def _tables(scores: pd.DataFrame, arms: list[str]) -> dict[str, Any]:
     by_set = {arm: _by_set(small_gains[arm]) for arm in arms}
     return {
         "real": _rounded(wide["real"].groupby("n").mean()),
-        "overall": {arm: _interval(by_set[arm]) for arm in arms},
+        "overall": {arm: interval(by_set[arm]) for arm in arms},
         **{
-            f"versus_{other}": {arm: _interval(_by_set(small[arm] - small[other])) for arm in arms if arm != other}
+            f"versus_{other}": {arm: interval(_by_set(small[arm] - small[other])) for arm in arms if arm != other}
             for other in ("smote", "jitter")
             if other in arms
         },
@@ -243,8 +243,8 @@ def _by_classifier(differences: pd.Series) -> dict[str, dict[str, float]]:
     }
 
 
-def _interval(by_set: pd.Series) -> dict[str, float]:
-    """The mean over tables, and its 95% t interval: how far it would move with other tables."""
+def interval(by_set: pd.Series) -> dict[str, float | None]:
+    """The mean over tables (or seeds), and its 95% t interval: how far it would move with others."""
     mean, error = by_set.mean(), stats.sem(by_set) if len(by_set) > 1 else np.nan
     half = error * stats.t.ppf(0.975, max(len(by_set) - 1, 1))
     low, high = (None if np.isnan(half) else round(float(mean + side * half), 3) for side in (-1, 1))

@@ -26,8 +26,8 @@ import image_sets
 import numpy as np
 import pandas as pd
 import torch
+from gain import interval
 from joblib import Parallel, delayed, parallel_config
-from scipy import stats
 from sklearn.metrics import recall_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler
@@ -295,12 +295,12 @@ def run(
     print(f"{len(missing)} of {len(wanted)} cells to do", flush=True)
     with parallel_config("loky", inner_max_num_threads=1):
         jobs = (delayed(compare_in)(*cell, arms, networks) for cell in missing)
-        if cells_file.exists() and not cells_file.read_bytes().endswith(b"\n"):  # a line that a kill cut short
-            cells_file.write_bytes(cells_file.read_bytes() + b"\n")
         for rows in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs):
             key = [rows[0][0], rows[0][1], arms, networks]
             with cells_file.open("a") as stream:
-                stream.write(json.dumps({"key": key, "rows": rows}) + "\n")
+                stream.write(
+                    "\n" + json.dumps({"key": key, "rows": rows})
+                )  # as in gain.py: a line cut short stays alone
     done = _read(cells_file)
     rows = itertools.chain(*(done[json.dumps(key)] for key in asked))
     return pd.DataFrame(rows, columns=["setting", "seed", "arm", "network", "metric", "score", "seconds"])
@@ -320,7 +320,7 @@ def summarise(scores: pd.DataFrame) -> dict[str, Any]:
     gains = wide.sub(wide[JUDGE], axis=0).drop(columns=JUDGE)
     by_setting = {
         metric: {
-            setting: {arm: _interval(one[arm]) for arm in gains} for setting, one in rows.groupby("setting", sort=False)
+            setting: {arm: interval(one[arm]) for arm in gains} for setting, one in rows.groupby("setting", sort=False)
         }
         for metric, rows in gains.groupby("metric")
     }
@@ -332,12 +332,6 @@ def summarise(scores: pd.DataFrame) -> dict[str, Any]:
             for metric, rows in wide.groupby("metric")
         },
         "gains": by_setting,
-        "overall": {metric: {arm: _interval(rows[arm]) for arm in means} for metric, rows in means.groupby("metric")},
+        "overall": {metric: {arm: interval(rows[arm]) for arm in means} for metric, rows in means.groupby("metric")},
         "seconds": scores.groupby("arm")["seconds"].mean().round(1).to_dict(),
     }
-
-
-def _interval(gains: pd.Series) -> dict[str, float | None]:
-    half = stats.sem(gains) * stats.t.ppf(0.975, len(gains) - 1) if len(gains) > 1 else float("nan")
-    low, high = (None if np.isnan(half) else round(float(gains.mean() + side * half), 2) for side in (-1, 1))
-    return {"gain": round(float(gains.mean()), 2), "low": low, "high": high}

@@ -6,6 +6,7 @@ The digits come with scikit-learn (Alpaydin and Kaynak 1998), 8 x 8 pixels: 80 i
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from synthaug.evaluate.privacy import privacy_risk
 from synthaug.evaluate.resemblance import fidelity
 from synthaug.evaluate.training import Rows, compare_training
 from synthaug.generators.training import quiet
+from synthaug.generators.vae import ConditionalVAE
 from synthaug.generators.warp import ConditionalWarp
 from synthaug.images import ImageRecords, read_images
 from synthaug.mix.baselines import balanced_sampler
@@ -96,16 +98,10 @@ def copies(dataset: Any, indices: list[int], seed: int) -> tuple[Rows, Synthetic
     return Rows(dataset, indices), SyntheticMix(pool=pool, ratio=1.0, seed=seed)
 
 
-def vae(dataset: Any, indices: list[int], seed: int) -> tuple[Rows, SyntheticMix]:
+def drawn(generator: Any, dataset: Any, indices: list[int], seed: int) -> tuple[Rows, SyntheticMix]:
     """A synthetic image on top of each real one, drawn anew each epoch. `SyntheticMix()` alone would fit it as well."""
     images = Rows(dataset, indices)
-    return images, SyntheticMix(Synthesizer(random_state=seed).fit(images), ratio=1.0, refresh_every=1, seed=seed)
-
-
-def warp(dataset: Any, indices: list[int], seed: int) -> tuple[Rows, SyntheticMix]:
-    """The same with training images that are deformed towards others of their class."""
-    images = Rows(dataset, indices)
-    synthesizer = Synthesizer(generator=ConditionalWarp, random_state=seed).fit(images)
+    synthesizer = Synthesizer(generator=generator, random_state=seed).fit(images)
     return images, SyntheticMix(synthesizer, ratio=1.0, refresh_every=1, seed=seed)
 
 
@@ -122,7 +118,8 @@ def measure(*, seed: int, echo: Callable[[str], object]) -> Findings:
     echo(f"{len(splits[0][0])} digits of 8 x 8 pixels: 80 each of 0 to 4, and 5 each of 5 to 9. A small network on")
     echo(f"{SPLITS} paired splits, without and with as many images on top; a minute or two ...")
     found = compare_training(
-        {"copies": copies, "vae": vae, "warp": warp}, {"small network": train}, score, dataset,
+        {"copies": copies, "vae": partial(drawn, ConditionalVAE), "warp": partial(drawn, ConditionalWarp)},
+        {"small network": train}, score, dataset,
         [places[:2] for places in splits], random_state=seed, n_jobs=2,
     )  # fmt: skip
     seen, _, unseen = (read_images(Rows(dataset, places)) for places in splits[0])

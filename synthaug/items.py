@@ -11,6 +11,7 @@ from PIL import Image
 
 from synthaug.arrays import DTYPES, as_array, find_layout, from_grid, is_array, to_grid
 from synthaug.errors import DataError, DataTypeError
+from synthaug.schema import plain
 
 __all__ = ["ImageForm", "ItemForm", "LabelForm"]
 
@@ -167,7 +168,7 @@ def _plain(label: Any) -> bool | int | str:
         shape = tuple(label.shape) if is_array(label) else (len(label),)
         remedy = "`label.item()`" if shape == (1,) else "`int(label.argmax())` if it is one-hot"
         raise DataTypeError(f"Expected one class for the label, got shape {shape}: return {remedy}.")
-    label = label.item() if isinstance(label, np.generic) else label
+    label = plain(label)
     for kind in (bool, int, str):
         if isinstance(label, kind):
             return kind(label)

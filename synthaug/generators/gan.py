@@ -40,7 +40,7 @@ class ConditionalGAN(GeneratorModule):
         width: Of the hidden layers (64), or channels at half resolution (32).
         depth: Number of hidden layers of the generator and of the critic (2), or residual convolutions a size (1).
         gamma: Weight of the gradient penalties: 0.5, or 0.1.
-        lr: Peak learning rate of both networks: 1e-3.
+        lr: Peak learning rate of both networks.
         ema: Decay of the average of the generator's weights, 0.98 for flat records; for grids `None` halves the past
             every 10,000 records.
         vicinity: Noise around flat training records in standard deviations of their class; see `Vicinity`.
@@ -65,7 +65,7 @@ class ConditionalGAN(GeneratorModule):
         width: int | None = None,
         depth: int | None = None,
         gamma: float | None = None,
-        lr: float | None = None,
+        lr: float = 1e-3,
         ema: float | None = None,
         vicinity: float = 0.6,
         augment: float = 0.5,
@@ -76,10 +76,9 @@ class ConditionalGAN(GeneratorModule):
         self.save_hyperparameters(ignore="features")
         self.automatic_optimization = False
         vars(self)["features"] = features  # a Module among them is no part of this one
-        self.vicinity, self.augment, self.ema = vicinity, augment, ema
+        self.lr, self.vicinity, self.augment, self.ema = lr, vicinity, augment, ema
         self.latent_dim = latent_dim = self.chosen(latent_dim, flat=16, grid=32)
         self.gamma = self.chosen(gamma, flat=0.5, grid=0.1)
-        self.lr = self.chosen(lr, flat=1e-3, grid=1e-3)
         self.temperature = self.chosen(temperature, flat=0.8, grid=1.0)
         width, depth = self.chosen(width, flat=64, grid=32), self.chosen(depth, flat=2, grid=1)
         self.heads = heads_for(self.spec)
@@ -92,7 +91,7 @@ class ConditionalGAN(GeneratorModule):
             self.generator = _Conditioned(n_classes, latent_dim, generator)
             critic = ConvEncoder(self.spec.shape, latent_dim, 1, width=width, depth=depth, slope=0.2, project=True)
         self.critic = _Conditioned(n_classes, latent_dim, critic)
-        self.averaged = averaged(self.generator, self.chosen(ema, flat=0.98, grid=0.998))
+        self.averaged = averaged(self.generator, 0.98 if ema is None else ema)  # for grids see `_average`
 
     def generate(self, y: Tensor) -> Tensor:
         """Soft records `(n, *shape)` for codes `(n,)`, through which gradients flow."""

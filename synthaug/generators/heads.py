@@ -134,10 +134,6 @@ class GridHeads(nn.Module):
         scale = error.detach().mean().clamp(min=FINEST)
         return self.entries * (error / scale + scale.log())
 
-    def residual(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Nothing, `(0,)`: see `n_numbers`."""
-        return raw.new_zeros(0)
-
     def emit(
         self, raw: Tensor, *, rng: torch.Generator, temperature: Tensor | float = 1.0, noise: Tensor | None = None
     ) -> Tensor:

@@ -159,10 +159,9 @@ class ConditionalVAE(GeneratorModule):
         mean, logvar = (torch.cat(part) for part in zip(*parts, strict=True))
         self.latents.fit(mean.cpu(), logvar.exp().cpu(), y.cpu(), self.counts.cpu())
         self.latents.to(self.device)
-        if self.is_grid:
-            return
-        some = torch.arange(min(len(x), 20_000))
-        self.residual.copy_(self.heads.residual(self.decode(mean[some], y[some]), x[some]))
+        if isinstance(self.heads, Heads):
+            some = torch.arange(min(len(x), 20_000))
+            self.residual.copy_(self.heads.residual(self.decode(mean[some], y[some]), x[some]))
 
     @torch.no_grad()
     def sample(self, y: Tensor, *, rng: torch.Generator) -> Tensor:

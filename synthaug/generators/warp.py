@@ -103,10 +103,7 @@ class ConditionalWarp(GeneratorModule):
     def loss(self, sigma: float) -> Tensor:
         """Squared difference that is left, plus roughness; the sum over pairs, each of which has its own optimum."""
         whole = self.displacements()
-        rough = sum(
-            (part.diff(dim=axis) ** 2).mean((1, 2, 3))
-            for part, axis in ((self.displacement, 2), (self.displacement, 3))
-        )
+        rough = sum((self.displacement.diff(dim=axis) ** 2).mean((1, 2, 3)) for axis in (2, 3))
         penalty = self.smooth * (GRID**2 * rough + 0.05 * self.affine.square().sum((1, 2)))
         used, at = self.pairs.unique(return_inverse=True)
         soft = blur(self.images[used], sigma)
