@@ -7,16 +7,13 @@ each class.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import json
 import os
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask the network
@@ -26,14 +23,17 @@ import image_sets
 import numpy as np
 import pandas as pd
 import torch
+from datasets import CACHE
 from gain import interval
 from joblib import Parallel, delayed, parallel_config
 from sklearn.metrics import recall_score
+from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler
 
 from synthaug import Pool, Synthesizer, choose_training, compare_training, mix_loader
 from synthaug.decisions import NONE
+from synthaug.generators.gan import ConditionalGAN
 from synthaug.generators.vae import ConditionalVAE
 from synthaug.generators.warp import ConditionalWarp
 from synthaug.mix.baselines import LogitAdjustedLoss, Mixup, balanced_sampler
@@ -42,6 +42,8 @@ from synthaug.pool import Source
 STEPS, BATCH, SMOOTHING = 400, 32, 0.1
 TAU = 0.2  # chosen on development seeds of MNIST and Fashion-MNIST at 16 pixels
 DRAWN = 200  # synthetic images of each class
+STORE = CACHE / "gain_images"  # finished cells
+SPREAD = 0.01  # how much the gain of a candidate differs from set to set
 
 
 class Setting(NamedTuple):
@@ -55,7 +57,14 @@ class Setting(NamedTuple):
         return f"{self.set} {self.common}:{self.rare}"
 
 
-LONG_TAILS = [Setting("digits", 100, 5), Setting("mnist", 200, 5), Setting("fashion", 200, 10), Setting("emoji", 50, 5)]
+LONG_TAILS = [
+    Setting("digits", 100, 5),
+    Setting("mnist", 200, 5),
+    Setting("fashion", 200, 10),
+    Setting("emoji", 50, 5),
+    Setting("letters", 150, 5),
+    Setting("fashion", 500, 10),
+]
 QUICK = LONG_TAILS[:3]
 SEEDS = 5
 BALANCED = [Setting("digits", 10, 10), Setting("mnist", 20, 20), Setting("fashion", 50, 50)]
@@ -85,8 +94,8 @@ def drawn(generator: Callable[..., Any], x: np.ndarray, y: np.ndarray, counts: d
 
 
 PLAIN = Recipe(augment=False, balanced=False)
-CANDIDATES = ("margin", "warp", "warp_margin")
-ARMS: dict[str, Recipe | None] = {
+CANDIDATES = ("margin", "warp_margin")
+ARMS: dict[str, Recipe] = {
     "classical": Recipe(balanced=False),
     "balanced": Recipe(),
     "softmax": Recipe(balanced=False, tau=1.0),
@@ -94,11 +103,13 @@ ARMS: dict[str, Recipe | None] = {
     "mixup": Recipe(mixup=True),
     "copies": Recipe(made=copies),
     "vae": Recipe(made=partial(drawn, ConditionalVAE)),
+    "gan": Recipe(made=partial(drawn, ConditionalGAN)),
     "warp": Recipe(made=partial(drawn, ConditionalWarp)),
     "copies_margin": Recipe(made=copies, tau=TAU),
     "warp_margin": Recipe(made=partial(drawn, ConditionalWarp), tau=TAU),
-    "chosen": None,
+    "warp_plain": Recipe(augment=False, balanced=False, made=partial(drawn, ConditionalWarp)),
 }
+CHOSEN = "chosen"
 JUDGE = "balanced"
 
 
@@ -129,26 +140,37 @@ class Pairs:
         return self.transform(image), int(label)
 
 
-def prepare(recipe: Recipe | None, dataset: Any, indices: list[int], seed: int) -> Prepared:
-    """An arm: the training images, and what comes on top, as many of each class; None chooses by inner splits."""
-    items = [dataset[i] for i in indices]
-    x, y = np.stack([item[0] for item in items]), np.array([item[1] for item in items])
-    if recipe is None:
-        recipe = ARMS[choose(x, y, seed)]
+def prepare(recipe: Recipe, dataset: Any, indices: list[int], seed: int) -> Prepared:
+    """An arm: the training images, and what comes on top, as many of each class."""
+    x, y = stacked(dataset, indices)
     classes = np.unique(y).tolist()
     pool = None if recipe.made is None else recipe.made(x, y, dict.fromkeys(classes, DRAWN), seed)
     return Prepared(recipe, x, y, pool)
 
 
-def choose(x: np.ndarray, y: np.ndarray, seed: int) -> str:
-    """The candidate that inner splits of the training images speak for, or plain balanced sampling."""
+def prepare_chosen(dataset: Any, indices: list[int], seed: int, *, expected: dict[str, float]) -> Prepared:
+    """The arm that other sets and inner splits speak for; `expected` gains are those on other sets."""
+    return prepare(ARMS[choose(*stacked(dataset, indices), seed, expected)], dataset, indices, seed)
+
+
+def stacked(dataset: Any, indices: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of some items."""
+    x, y = zip(*(dataset[i] for i in indices), strict=True)
+    return np.stack(x), np.array(y)
+
+
+def choose(x: np.ndarray, y: np.ndarray, seed: int, expected: dict[str, float]) -> str:
+    """The candidate that other sets and three inner folds speak for, or plain balanced sampling."""
     found = choose_training(
         {name: partial(prepare, ARMS[name]) for name in CANDIDATES},
         partial(train, small_cnn, plain=ARMS[JUDGE]),
         partial(score, rare=frozenset()),
         Pairs(x, y, identity),
+        StratifiedKFold(3, shuffle=True, random_state=seed),
         labels=y,
         metric="balanced_accuracy",
+        expected=expected,
+        spread=SPREAD,
         random_state=seed,
         progress=False,
     )
@@ -259,8 +281,8 @@ def identity(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def compare_in(setting: Setting, seed: int, arms: list[str], networks: list[str]) -> list[list[Any]]:
-    """One row an arm, network and metric: its score in this cell."""
+def compare_in(setting: Setting, seed: int, arms: dict[str, Any], network: str) -> list[list[Any]]:
+    """One row an arm and metric; scores that an earlier run stored are not made again."""
     torch.set_num_threads(1)
     images = image_sets.load(setting.set)
     places = image_sets.split(images, setting.common, setting.rare, seed)
@@ -269,49 +291,50 @@ def compare_in(setting: Setting, seed: int, arms: list[str], networks: list[str]
     start = time.perf_counter()
     with warnings.catch_warnings(action="ignore"):
         found = compare_training(
-            {name: partial(prepare, ARMS[name]) for name in arms},
-            {name: partial(train, NETWORKS[name]) for name in networks},
+            arms,
+            {network: partial(train, NETWORKS[network])},
             partial(score, rare=rare),
             Pairs(images.x, images.y, identity),
             [places],
             random_state=seed,
+            store=STORE,
             progress=False,
         )
-    if len(found.failures):
-        raise RuntimeError(found.failures.to_string())
-    print(f"{setting}, seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
+    print(f"{setting}, seed {seed}, {network}, {len(arms)} arms: {time.perf_counter() - start:.0f} s", flush=True)
+    for failure in found.failures.itertuples():
+        print(f"no score: {failure.arm}: {failure.error}", flush=True)  # the GAN refuses too few images
     rows = found.scores[["arm", "estimator", "metric", "score", "seconds"]].values.tolist()
     return [[str(setting), seed, *row] for row in rows]
 
 
-def run(
-    settings: list[Setting], seeds: int, arms: list[str], networks: list[str], n_jobs: int, cells_file: Path
+def run(settings: list[Setting], seeds: int, arms: list[str], networks: list[str], n_jobs: int) -> pd.DataFrame:
+    """All scores, long. The choice of a set is made last: it starts from the gains on the other sets."""
+    fixed = {name: partial(prepare, ARMS[name]) for name in arms if name in ARMS}
+    scores = _compared([(setting, fixed) for setting in settings], seeds, networks, n_jobs)
+    if CHOSEN not in arms:
+        return scores
+    choosing = [(one, {CHOSEN: partial(prepare_chosen, expected=elsewhere(scores, one))}) for one in settings]
+    chosen = _compared(choosing, seeds, networks, n_jobs)
+    return pd.concat([scores, chosen[chosen["arm"] == CHOSEN]])
+
+
+def elsewhere(scores: pd.DataFrame, setting: Setting) -> dict[str, float]:
+    """The mean gain of each candidate on long tails of other sets, to half a point."""
+    rows = scores[(scores["metric"] == "balanced_accuracy") & scores["setting"].isin(map(str, LONG_TAILS))]
+    rows = rows[rows["setting"].str.split().str[0] != setting.set]
+    means = rows.pivot_table("score", "setting", "arm")
+    gains = means[list(CANDIDATES)].sub(means[JUDGE], axis=0).mean()
+    return {name: round(200 * float(gain)) / 200 for name, gain in gains.items()}
+
+
+def _compared(
+    studies: list[tuple[Setting, dict[str, Any]]], seeds: int, networks: list[str], n_jobs: int
 ) -> pd.DataFrame:
-    """All scores, long; cells that an earlier run finished with the same arms are not made again."""
-    wanted = [(setting, seed) for seed in range(seeds) for setting in settings]
-    asked = [[str(setting), seed, arms, networks] for setting, seed in wanted]
-    done = _read(cells_file)
-    missing = [cell for cell, key in zip(wanted, asked, strict=True) if json.dumps(key) not in done]
-    print(f"{len(missing)} of {len(wanted)} cells to do", flush=True)
+    cells = [(*study, network, seed) for seed in range(seeds) for study in studies for network in networks]
     with parallel_config("loky", inner_max_num_threads=1):
-        jobs = (delayed(compare_in)(*cell, arms, networks) for cell in missing)
-        for rows in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs):
-            key = [rows[0][0], rows[0][1], arms, networks]
-            with cells_file.open("a") as stream:
-                stream.write(
-                    "\n" + json.dumps({"key": key, "rows": rows})
-                )  # as in gain.py: a line cut short stays alone
-    done = _read(cells_file)
-    rows = itertools.chain(*(done[json.dumps(key)] for key in asked))
+        jobs = (delayed(compare_in)(setting, seed, arms, network) for setting, arms, network, seed in cells)
+        rows = itertools.chain(*Parallel(n_jobs=n_jobs)(jobs))
     return pd.DataFrame(rows, columns=["setting", "seed", "arm", "network", "metric", "score", "seconds"])
-
-
-def _read(file: Path) -> dict[str, list[Any]]:
-    found = []
-    for line in file.read_text().splitlines() if file.exists() else []:
-        with contextlib.suppress(json.JSONDecodeError):
-            found.append(json.loads(line))
-    return {json.dumps(one["key"]): one["rows"] for one in found}
 
 
 def summarise(scores: pd.DataFrame) -> dict[str, Any]:

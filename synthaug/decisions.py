@@ -85,6 +85,7 @@ def choose_training(
     groups: Any = None,
     features: Features | None = None,
     metric: str | None = None,
+    expected: Mapping[str, float] | None = None,
     spread: float = 0.03,
     sure: float = 0.8,
     random_state: RandomState = None,
@@ -95,9 +96,9 @@ def choose_training(
     """Choose what to add to the training items of a function that trains, if anything: `choose` for data sets.
 
     The candidates are judged by `compare_training` on inner splits of `dataset`, which are its training items: half of
-    the splits judge all, the other half the better half of them. Every candidate is expected to gain nothing, give or
-    take `spread`, and moves from there as far as the splits are clear. The answer is "none" unless a gain is as likely
-    as `sure` then: what usually helps is not known here, so chance alone must not choose.
+    the splits judge all, the other half the better half of them. Every candidate is expected to gain nothing, or what
+    you say in `expected`, give or take `spread`, and moves from there as far as the splits are clear. The answer is
+    "none" unless a gain is as likely as `sure` then: chance alone must not choose.
 
     Args:
         candidates: By name, functions `(dataset, indices, seed)` to what is trained on, as in `compare_training`.
@@ -114,6 +115,8 @@ def choose_training(
         features: The data set to numbers `(n, d)`. With these and the labels it is asked first whether anything can be
             learned of the labels at all (`label_signal`); without either it is not asked.
         metric: Which of several scores counts; by default the first.
+        expected: The gains to expect of candidates, in units of the score, such as their means on other data of this
+            kind; those left out are expected to gain nothing.
         spread: The standard deviation of the gains that are expected, in units of the score. The default is that of
             shares such as accuracy.
         sure: How probable a gain must be for a candidate to be taken, from 0.5 to below 1.
@@ -124,7 +127,8 @@ def choose_training(
 
     Raises:
         DataError: labels, groups or features that do not fit; splits that cannot be scored.
-        ParameterError: candidates or functions that are none; fewer than 2 splits; an unknown metric.
+        ParameterError: candidates or functions that are none; fewer than 2 splits; an unknown metric; gains in
+            `expected` that are no numbers, or of no candidate.
 
     >>> def train(items, seed):
     ...     return sum(items[i] for i in range(len(items))) / len(items)
@@ -142,6 +146,13 @@ def choose_training(
     problems += [] if callable(train) else [f"Expected `train` to be one function, got {train!r}."]
     problems += [] if 0 < spread < np.inf else [f"Expected `spread` above 0, got {spread!r}."]
     problems += [] if 0.5 <= sure < 1 else [f"Expected `sure` from 0.5 to below 1, got {sure!r}."]
+    known = dict(expected or {})
+    problems += [f"Unknown candidate {name!r} in `expected`." for name in known if name not in candidates]
+    problems += [
+        f"Expected the gain of {name!r} in `expected` to be a finite number, got {gain!r}."
+        for name, gain in known.items()
+        if isinstance(gain, bool) or not isinstance(gain, int | float) or not np.isfinite(gain)
+    ]
     raise_problems(problems, ParameterError)
     places = inner_splits(splits, range(len(dataset)), classes, seed, groups)
     if len(places) < 2:
@@ -160,7 +171,8 @@ def choose_training(
         return found
 
     names = tuple(candidates)
-    before = Prior(names, np.zeros(len(names)), spread**2 * np.eye(len(names)))
+    mean = np.array([float(known.get(name, 0.0)) for name in names])
+    before = Prior(names, mean, spread**2 * np.eye(len(names)))
     found = []
     if signal is None or signal.there:
         found = knock_out(judge, candidates, places, {"model": before}, metric=metric, seed=seed)

@@ -89,6 +89,23 @@ def test_the_gain_is_shrunk_from_zero_by_the_stated_spread():
     assert abs(row["gain"]) < abs(row["seen"])
 
 
+def test_a_choice_starts_from_what_is_expected():
+    """A gain known from elsewhere decides where the splits say little, and gives way where they say much."""
+    splits = [(np.arange(8, 24), np.arange(8)), (np.arange(16), np.arange(16, 24))]
+    known = {"same": 0.02}
+    decision = choose_training({"same": same}, train, score, NUMBERS, splits, expected=known, spread=0.01)
+    assert decision.table["expected"].tolist() == [0.02]
+    assert decision.choice == NONE, "it is seen to give exactly nothing"
+    noisy = {"noisy": lambda dataset, indices, seed: [dataset[i] + (1 if 0 in indices else -1) for i in indices]}
+
+    def level(mean, items):
+        return mean
+
+    assert choose_training(noisy, train, level, [5.0] * 24, splits, spread=0.01).choice == NONE
+    hopeful = choose_training(noisy, train, level, [5.0] * 24, splits, expected={"noisy": 0.02}, spread=0.01)
+    assert hopeful.choice == "noisy"
+
+
 def _judge_seed(seed):
     from synthaug.rng import as_seed, derive
 
@@ -152,6 +169,8 @@ def test_one_score_of_several_counts():
         ({"candidates": {"none": same}}, "The names 'none' and 'real' are taken by the real data alone"),
         ({"train": {"a": train}}, "Expected `train` to be one function, got {'a': <function train"),
         ({"spread": 0}, "Expected `spread` above 0, got 0."),
+        ({"expected": {"far": 0.1}}, "Unknown candidate 'far' in `expected`."),
+        ({"expected": {"nearer": "much"}}, "Expected the gain of 'nearer' in `expected` to be a finite number, got"),
         ({"features": np.asarray}, "Expected `labels` beside `features`."),
         ({"splits": [([0, 1], [2])]}, "Expected `splits` to give at least 2 inner splits, got 1: one alone has no sp"),
     ],
