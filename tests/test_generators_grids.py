@@ -223,6 +223,30 @@ def test_diversity_of_copies_is_nothing():
     assert torch.equal(copies[[0, 2]], real[[0, 2]])
 
 
+class Drawing(ConditionalVAE):
+    """Draws images that a function of `y` makes."""
+
+    def sample(self, y, *, rng):
+        return self.made(y)
+
+
+def test_a_look_is_not_led_by_pixels_that_are_the_same_in_all_images():
+    """Real images with a spot in a corner that is always dark are nearer than the mean images of the classes."""
+    x, y = digits()
+    x = nn.functional.pad(x, [1, 0, 1, 0], value=-1.0)
+    watch = Watch(x[:900], y[:900], 10, held_out=(x[900:1300], y[900:1300]))
+    module = fresh(Drawing, shape=(1, 9, 9), n_classes=10)
+    rest, codes = x[1300:].clone(), y[1300:]
+    rest[:, :, 0, 0] += 0.02
+    module.made = lambda wanted: torch.stack([rest[codes == code][i % 20] for i, code in enumerate(wanted.tolist())])
+    spotted = watch.look(module)
+    module.made = lambda wanted: torch.stack([x[:900][y[:900] == code].mean(0) for code in wanted.tolist()])
+    means = watch.look(module)
+    assert spotted.distance < means.distance
+    assert not spotted.collapsed
+    assert len(means.collapsed) == 10
+
+
 def test_a_look_changes_no_weight_and_is_repeatable():
     x, y = digits(n_classes=2)
     module = fresh(ConditionalVAE, width=8)

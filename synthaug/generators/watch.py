@@ -77,14 +77,14 @@ class Watch:
         self.settled = x[place], y[place]
         counts = torch.bincount(y, minlength=n_classes)
         real = self.features(x[some])
-        self.scale = real.std(0, correction=int(len(real) > 1)).clamp(min=1e-3)
-        self.real = diversity(real / self.scale, y[some], n_classes)
+        self.centre, self.scale = real.mean(0), real.var(0, correction=0).mean().sqrt().clamp(min=1e-3)
+        self.real = diversity(self._scaled(real), y[some], n_classes)
         self.real[(counts < FROM) | (self.real < SAME)] = torch.nan
         self.wanted = (self.real > 0).nonzero()[:, 0].repeat_interleave(PER_CLASS)
         self.held_out = None
         if held_out is not None:
             place = torch.randperm(len(held_out[1]), generator=torch_rng(seed, "watch"))[:COMPARED]
-            self.held_out = self.features(held_out[0][place]) / self.scale, held_out[1][place]
+            self.held_out = self._scaled(self.features(held_out[0][place])), held_out[1][place]
 
     @torch.no_grad()
     def look(self, module: GeneratorModule) -> Look:
@@ -109,7 +109,11 @@ class Watch:
 
     def _drawn(self, module: GeneratorModule, y: Tensor) -> Tensor:
         x = module.sample(y.to(module.device), rng=torch_rng(self.seed, "look"))
-        return self.features(x.float().cpu()) / self.scale
+        return self._scaled(self.features(x.float().cpu()))
+
+    def _scaled(self, features: Tensor) -> Tensor:
+        """Centred, and by one scale for all: each by its own would let pixels that hardly vary outweigh the others."""
+        return (features - self.centre) / self.scale
 
 
 def plain_features(x: Tensor) -> Tensor:
