@@ -16,10 +16,12 @@ from synthaug.evaluate.baselines import default_arms
 from synthaug.evaluate.comparison import Comparison, compare
 from synthaug.evaluate.estimators import default_estimators
 from synthaug.evaluate.metrics import scorers
-from synthaug.evaluate.paired import make_splits
+from synthaug.evaluate.paired import Split, make_splits
 from synthaug.evaluate.privacy import PrivacyRisk, privacy_risk
 from synthaug.evaluate.resemblance import Fidelity, fidelity
+from synthaug.evaluate.sides import FEWEST
 from synthaug.files import check_file
+from synthaug.labels import check_target
 from synthaug.rng import as_seed
 from synthaug.tables import find_column
 
@@ -161,14 +163,16 @@ def measure(
     """Run a study on a table; `store` and `n_jobs` are those of `compare`.
 
     Raises:
-        DataError: a column that is missing, and what `compare` raises.
+        DataError: a column that is missing, a table too small for the `privacy` asked for, and what `compare` raises.
 
     >>> table = pd.DataFrame({"age": range(40), "y": [0, 1] * 20})
     >>> measure(StudyConfig(target="y", arms=("duplicate",), estimators=("logistic",)), table).arms
     ('real', 'duplicate')
     """
     X, y = _records(config, table)
-    groups = None if config.groups is None else table[find_column(table, config.groups)]
+    groups = _groups(config, table)
+    if config.privacy:  # before anything is fitted
+        _check_size(*_first_split(config, X, check_target(y, X), groups))
     return compare(
         config.build_arms(),
         config.build_estimators(),
@@ -220,9 +224,8 @@ def closer_look(config: StudyConfig, table: pd.DataFrame, arm: str) -> tuple[Fid
     resampler = replace(config, arms=(arm,)).build_arms()[arm]
     if not hasattr(resampler, "fit_resample") or not (config.fidelity or config.privacy):
         return None, None
-    groups = None if config.groups is None else table[find_column(table, config.groups)]
+    train, test = _first_split(config, X, y, _groups(config, table))
     with heard():  # the study has told it
-        train, test = make_splits(config.folds, X, y, as_seed(config.seed), groups)[0]
         grown, labels = resampler.fit_resample(X.iloc[train], y.iloc[train])
     real, unseen = (X.iloc[rows].assign(**{config.target: y.iloc[rows]}) for rows in (train, test))
     made = grown.assign(**{config.target: np.asarray(labels)}).iloc[len(train) :]
@@ -241,6 +244,26 @@ def _records(config: StudyConfig, table: pd.DataFrame) -> tuple[pd.DataFrame, pd
     columns = [find_column(table, name) for name in wanted]
     y = table[columns[0]]
     return table.drop(columns=columns), pd.Series(y.tolist(), index=y.index, name=y.name)
+
+
+def _groups(config: StudyConfig, table: pd.DataFrame) -> pd.Series | None:
+    return None if config.groups is None else table[find_column(table, config.groups)]
+
+
+def _first_split(config: StudyConfig, X: pd.DataFrame, y: pd.Series, groups: pd.Series | None) -> Split:
+    with heard():  # the study tells it
+        return make_splits(config.folds, X, y, as_seed(config.seed), groups)[0]
+
+
+def _check_size(train: np.ndarray, test: np.ndarray) -> None:
+    """Refuse a split of too few rows to tell what is given away."""
+    if min(len(train), len(test)) < FEWEST:
+        possible = len(train) + len(test) >= 2 * FEWEST and len(train) > len(test) + 2
+        fewer = "take fewer folds, such as `folds` of 2, or " if possible else ""
+        raise DataError(
+            f"Expected at least {FEWEST} training and {FEWEST} test rows in the first split for `privacy`, got "
+            f"{len(train)} and {len(test)}: {fewer}leave it out."
+        )
 
 
 class _Loader(yaml.SafeLoader):

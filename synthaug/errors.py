@@ -21,6 +21,7 @@ __all__ = [
     "DataTypeError",
     "DependencyError",
     "FileExistsSynthaugError",
+    "MismatchWarning",
     "NotFittedError",
     "ParameterError",
     "SamplingError",
@@ -33,6 +34,9 @@ __all__ = [
     "raise_problems",
     "tell",
 ]
+
+
+_TOLD = 10  # problems that one error lists; the rest it counts
 
 
 class SynthaugError(Exception):
@@ -83,6 +87,10 @@ class CollapseWarning(SynthaugWarning):
     """A generator draws records of a class that are much more alike than real ones."""
 
 
+class MismatchWarning(SynthaugWarning):
+    """A pool is mixed into a data set that it hardly belongs to."""
+
+
 def nearest(name: object, known: Iterable[object], otherwise: str | None = None) -> str:
     """The end of a message about an unknown name: the known one that it may stand for, else what is known.
 
@@ -100,7 +108,7 @@ def nearest(name: object, known: Iterable[object], otherwise: str | None = None)
 
 
 def raise_problems(problems: Iterable[str], error: type[SynthaugError] = DataError) -> None:
-    """Raise one error that lists every problem found, or return when there is none.
+    """Raise one error that lists every problem found, of many the first ten; or return when there is none.
 
     >>> raise_problems([])
     >>> raise_problems(["Column 'a' is complex.", "Column 'b' holds lists."])
@@ -114,7 +122,8 @@ def raise_problems(problems: Iterable[str], error: type[SynthaugError] = DataErr
     if len(found) == 1:
         raise error(found[0])
     if found:
-        raise error(f"{len(found)} problems:\n" + "\n".join(f"- {problem}" for problem in found))
+        told = found[:_TOLD] + [f"And {len(found) - _TOLD} more."] * (len(found) > _TOLD)
+        raise error(f"{len(found)} problems:\n" + "\n".join(f"- {problem}" for problem in told))
 
 
 @contextmanager

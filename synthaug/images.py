@@ -203,11 +203,11 @@ def _listed(items: list[int]) -> str:
 def _remedy(shape: tuple[int, ...], first: tuple[int, ...], *, pil: bool) -> str:
     """What to do about two shapes."""
     if pil and shape[2:] != first[2:]:
-        return 'convert all, `mode="RGB"`'
+        return 'convert all, `read_images(source, mode="RGB")`'
     if len(shape) != len(first):
         return "convert all to one number of channels"
     height, width = first[:2] if pil or len(first) == 2 or first[2] <= first[0] else first[1:]
-    return f"resize all, `size=({height}, {width})`"
+    return f"resize all, `read_images(source, size=({height}, {width}))`"
 
 
 def _resized(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:

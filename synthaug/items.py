@@ -62,7 +62,8 @@ class ImageForm:
         """The pixels of an image of this kind and mode, of any shape and dtype."""
         if self.mode is not None and getattr(image, "mode", self.mode) != self.mode:
             raise DataError(
-                f'The image has mode {image.mode!r}, where {self.mode!r} came first: convert all, `mode="RGB"`.'
+                f"The image has mode {image.mode!r}, where {self.mode!r} came first: convert all, "
+                '`read_images(source, mode="RGB")`.'
             )
         return _pixels(image)
 
@@ -89,7 +90,8 @@ def _pixels(image: Any) -> np.ndarray:
     if isinstance(image, Image.Image):
         if image.mode in _PALETTES:
             raise DataTypeError(
-                f'The image has mode {image.mode!r}, whose pixels are numbers of colours: convert all, `mode="RGB"`.'
+                f"The image has mode {image.mode!r}, whose pixels are numbers of colours: convert all, "
+                '`read_images(source, mode="RGB")`.'
             )
         array = np.asarray(image)
         return array.astype(np.uint8) * np.uint8(255) if image.mode == _BILEVEL else array

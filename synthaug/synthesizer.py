@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from sklearn.base import BaseEstimator, clone
 from synthaug import __version__
 from synthaug.amounts import MOST
 from synthaug.arrays import check_images, is_array
+from synthaug.codecs.altering import Altering
 from synthaug.codecs.base import Codec
 from synthaug.codecs.image import ImageCodec
 from synthaug.codecs.tabular import TableCodec
@@ -29,6 +32,7 @@ from synthaug.errors import (
     NotFittedError,
     ParameterError,
     StorageError,
+    SynthaugWarning,
     TrainingError,
 )
 from synthaug.files import atomic_folder, check_file, read_json, sha256, write_json
@@ -73,8 +77,17 @@ class Synthesizer(BaseEstimator):
 
     Other Arguments:
         batch_size: Records a training batch, or `"auto"`.
-        trainer_kwargs: Arguments of `pytorch_lightning.Trainer`: any logger, callbacks, strategy, accelerator. With a
-            strategy of several processes your script runs in each: give a `random_state`, and save in one of them.
+        trainer_kwargs: Arguments of `pytorch_lightning.Trainer`: any logger, callbacks, strategy, accelerator. For
+            example `{"accelerator": "gpu", "devices": 2, "strategy": "ddp", "precision": "bf16-mixed"}`; a GAN needs
+            `"ddp_find_unused_parameters_true"`. With several processes your script runs in each: give a `random_state`,
+            and save in one of them. A callback may compile networks where they are, in `on_fit_start(trainer, module)`:
+            `module.encoder.compile()` and `module.decoder.compile()`, or `module.generator.compile()` of a GAN, whose
+            critic needs second derivatives that `torch.compile` lacks.
+        augment: A pipeline for images: a transform or a `Compose` of albumentations, or any callable on one image, an
+            array as `fit` gets it. While the generator trains, half of each batch is what the pipeline makes of it, and
+            the networks are told which half (Karras et al. 2022, section 5): what is drawn shows neither its borders
+            nor its rotations. It must keep shape and dtype; what it draws, if it is not of albumentations, must come
+            from the global random generators for the same seed to give the same records.
 
     Attributes:
         codec_: The fitted codec.
@@ -101,6 +114,7 @@ class Synthesizer(BaseEstimator):
         max_steps: int | str = "auto",
         batch_size: int | str = "auto",
         trainer_kwargs: Mapping[str, Any] | None = None,
+        augment: Callable[..., Any] | None = None,
         random_state: RandomState = None,
     ) -> None:
         self.codec = codec
@@ -109,6 +123,7 @@ class Synthesizer(BaseEstimator):
         self.max_steps = max_steps
         self.batch_size = batch_size
         self.trainer_kwargs = trainer_kwargs
+        self.augment = augment
         self.random_state = random_state
 
     def fit(self, records: Any, labels: Any = None, *, checkpoint: str | Path | None = None) -> Self:
@@ -136,6 +151,10 @@ class Synthesizer(BaseEstimator):
         self.labels_, self.classes_ = coding, np.array(coding.classes)
         seen = records, coding.decode(codes)
         self.fingerprint_, self.digests_ = fingerprint(*seen), digests(*seen)
+        if self.augment is not None and self.codec_.spec.fields:
+            raise ParameterError(
+                "`augment` takes a pipeline for images, and the records are rows of a table: leave it out."
+            )
         x, y = self.codec_.encode(records), torch.from_numpy(codes)
         self.class_counts_ = dict(zip(coding.classes, torch.bincount(y).tolist(), strict=True))
         jobs = [(x, y, len(coding.classes))]
@@ -151,6 +170,7 @@ class Synthesizer(BaseEstimator):
         failure = next((error for _, error in outcomes if error is not None), None)
         if failure is not None:
             raise failure
+        _warn_of_copies(coding.classes, self.generators_)
         return self
 
     def _check_arguments(self) -> None:
@@ -168,6 +188,11 @@ class Synthesizer(BaseEstimator):
             raise ParameterError(
                 f"Expected `trainer_kwargs` to be a dict of arguments of a Trainer, got {self.trainer_kwargs!r}."
             )
+        if self.augment is not None and not callable(self.augment):
+            raise ParameterError(
+                "Expected `augment` to be an albumentations pipeline, another callable on one image, or None, "
+                f"got {self.augment!r}."
+            )
         if not callable(self.generator):
             raise ParameterError(
                 "Expected `generator` to be a GeneratorModule class or a functools.partial of one, "
@@ -184,6 +209,7 @@ class Synthesizer(BaseEstimator):
         given = sorted((name, _told(value)) for name, value in build.keywords.items())
         kind = f"{getattr(build.func, '__name__', build.func)}{given}"
         seed = before.get("seed", as_seed(None)) if self.random_state is None else as_seed(self.random_state)
+        arguments["augment"] = _told(self.augment)
         identity = {"fingerprint": self.fingerprint_, "seed": seed, "generator": kind, **arguments}
         if before not in ({}, identity):
             raise StorageError(
@@ -200,6 +226,12 @@ class Synthesizer(BaseEstimator):
             raise ParameterError(f"The generator cannot be made with these arguments: {error}.") from error
         if not isinstance(module, GeneratorModule):
             raise ParameterError(f"Expected `generator` to make a GeneratorModule, it made {module!r}.")
+        if self.augment is not None and not module.takes_altered:
+            raise ParameterError(
+                f"{type(module).__name__} cannot be told which images `augment` altered, and would draw such: take "
+                "ConditionalVAE or ConditionalGAN, or leave it out and alter what is drawn, for example with "
+                "`mix_loader(..., transform=pipeline)`."
+            )
         return module
 
     def sample(self, counts: int | Mapping[Any, int], *, random_state: RandomState = None) -> Pool:
@@ -238,15 +270,17 @@ class Synthesizer(BaseEstimator):
         spec = self.codec_.spec
         return CHUNK if spec.fields else min(CHUNK, 1 << (max(1, CHUNK_BYTES // (4 * spec.width)).bit_length() - 1))
 
-    def transfer(self, records: Any, labels: Any, to_labels: Any, *, random_state: RandomState = None) -> Pool:
+    def transfer(
+        self, records: Any, labels: Any = None, to_labels: Any = None, *, random_state: RandomState = None
+    ) -> Pool:
         """Give records other labels: what is not of the class (such as slant and thickness of a digit) stays.
 
         Each record is encoded under its own label and decoded under the other; a reconstruction where both are equal.
 
         Args:
-            records: `n` records like those of `fit`.
+            records: `n` records like those of `fit`; or, without `labels`, what it takes without them.
             labels: Their labels `(n,)`.
-            to_labels: The labels to give them `(n,)`, or one for all.
+            to_labels: The labels to give them `(n,)`, or one for all. It must be given.
             random_state: Seed of what is drawn (categories of tables); by default the seed of the fit.
 
         Raises:
@@ -255,8 +289,9 @@ class Synthesizer(BaseEstimator):
             DataError: records that cannot be encoded; unknown labels, or as many as do not fit the records.
         """
         self._check_fitted()
-        if isinstance(records, ImageRecords):
-            records = records.records
+        if to_labels is None:
+            raise ParameterError("Expected the labels to give to the records, got none: pass `to_labels=`.")
+        records, labels = _with_labels(records, labels)
         transfer = getattr(self.generators_[0], "transfer", None)
         if transfer is None or self.per_class:
             raise ParameterError(
@@ -448,7 +483,8 @@ def _train(
 ) -> tuple[GeneratorModule, TrainingError | None]:
     """One network; a fit that went wrong is handed back with its last good weights and the error."""
     seed = derive(synthesizer.seed_, "network", index)
-    training = Training(synthesizer.max_steps, synthesizer.batch_size, synthesizer.trainer_kwargs or {}, seed)
+    alter = None if synthesizer.augment is None else Altering(synthesizer.codec_, synthesizer.augment)
+    training = Training(synthesizer.max_steps, synthesizer.batch_size, synthesizer.trainer_kwargs or {}, seed, alter)
     with isolated(derive(seed, "weights")):
         module = synthesizer._build(synthesizer.codec_.spec.to_dict(), n_classes)
     try:
@@ -458,11 +494,26 @@ def _train(
     return module, None
 
 
+def _warn_of_copies(classes: tuple[Any, ...], modules: tuple[GeneratorModule, ...]) -> None:
+    """Warn of classes, all of one network or those of their own, of which only copies can be drawn."""
+    each = zip(classes, modules if len(modules) > 1 else modules * len(classes), strict=True)
+    copied = [repr(label) for label, module in each if module.copies]
+    if copied:
+        more = f" and {len(copied) - 10} more" if len(copied) > 10 else ""
+        together = ", or let classes learn from each other, `per_class=False`" if len(modules) > 1 else ""
+        warnings.warn(
+            f"{type(modules[0]).__name__} draws copies of the training records of {', '.join(copied[:10])}{more}: "
+            f"there are no two of a class that it can move towards each other. Give it more records{together}.",
+            SynthaugWarning,
+            stacklevel=3,
+        )
+
+
 def _with_labels(records: Any, labels: Any) -> tuple[Any, Any]:
     """Records and labels apart, images as an array."""
     if labels is None and not isinstance(records, ImageRecords):
         if isinstance(records, pd.DataFrame) or is_array(records):
-            raise DataTypeError("Expected one label a record, got none: pass them as the second argument of `fit`.")
+            raise DataTypeError("Expected one label a record, got none: pass them as the second argument.")
         records = read_images(records)
     if isinstance(records, ImageRecords):
         if labels is not None:
@@ -473,10 +524,8 @@ def _with_labels(records: Any, labels: Any) -> tuple[Any, Any]:
 
 
 def _told(value: Any) -> str:
-    """An argument as every process tells it: functions and modules by their name, without an address."""
-    if callable(value):
-        return str(getattr(value, "__qualname__", type(value).__qualname__))
-    return repr(value)
+    """An argument as every process tells it, without the address of a function."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def _codec_for(records: Any) -> Codec:

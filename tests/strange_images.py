@@ -196,7 +196,7 @@ def films():
 
 
 @images(
-    r"Item 4: .*shape \(9, 9\), where \(8, 9\) came first: resize all, `size=\(8, 9\)`",
+    r"Item 4: .*shape \(9, 9\), where \(8, 9\) came first: resize all, `read_images\(source, size=\(8, 9\)\)`",
     "array of objects: `numpy.stack",
 )
 def objects_of_several_sizes():
@@ -206,12 +206,15 @@ def objects_of_several_sizes():
     return x, Y
 
 
-@images(r"^Items 2, 5: The image has shape \(9, 8\), where \(8, 9\) came first: resize all, `size=\(8, 9\)`")
+@images(
+    r"^Items 2, 5: The image has shape \(9, 8\), where \(8, 9\) came first: resize all, "
+    r"`read_images\(source, size=\(8, 9\)\)`"
+)
 def pil_images_of_several_sizes():
     return [(pil(size=(8, 9) if i in (2, 5) else (9, 8)), label) for i, label in enumerate(Y)]
 
 
-@images("Item 1: The image has mode 'RGB', where 'L' came first: convert all, `mode=\"RGB\"`")
+@images(r"Item 1: The image has mode 'RGB', where 'L' came first: convert all, `read_images\(source, mode=\"RGB\"\)`")
 def grey_and_coloured_files():
     return [(pil("RGB" if i == 1 else "L"), label) for i, label in enumerate(Y)]
 

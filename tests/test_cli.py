@@ -72,6 +72,11 @@ def test_help(command):
     assert "--help" in out
 
 
+def test_the_package_runs_as_the_command_does():
+    told = subprocess.run([sys.executable, "-m", "synthaug", "--version"], capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stdout, told.stderr) == (0, f"synthaug {synthaug.__version__}\n", "")
+
+
 @pytest.mark.parametrize(
     "args",
     [

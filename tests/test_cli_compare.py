@@ -111,6 +111,18 @@ def test_a_closer_look_that_cannot_be_had_is_told_and_the_rest_is_written(here):
     assert "What it gives away" not in (here / "report" / "index.html").read_text("utf-8")
 
 
+def test_what_cannot_be_measured_is_refused_before_anything_is_fitted_in_few_lines(here, monkeypatch):
+    wanted = "at least 20 training and 20 test rows in the first split for `privacy`, got 48 and 12: take fewer folds"
+    with monkeypatch.context() as patched:
+        patched.setattr("synthaug.config.compare", lambda *args, **kwargs: pytest.fail("a study was begun"))
+        refused("compare", "train.csv", "-t", "y", "--fidelity", "--privacy", "-o", "report", match=wanted)
+    table().assign(id=range(1000, 1060)).to_csv("numbers.csv", index=False)
+    code, _, err = run("compare", "numbers.csv", "-t", "id", "-o", "report")
+    assert (code, len(err.splitlines())) == (1, 12)
+    assert err.startswith("Error: 60 problems:\n- Class 1000 has 1 row, and at least 2 are needed")
+    assert err.endswith("- And 50 more.\n")
+
+
 def test_identifiers_are_told_once_for_all_folds(here, monkeypatch):
     quick = SynthResampler(Synthesizer(max_steps=5), random_state=0)
     monkeypatch.setattr(StudyConfig, "_ours", lambda self, name: quick)

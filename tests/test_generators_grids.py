@@ -13,6 +13,7 @@ from synthaug.errors import CollapseWarning, DataError, ParameterError
 from synthaug.generators.gan import ConditionalGAN
 from synthaug.generators.geometry import MOVES, draw_moves, warp
 from synthaug.generators.heads import GridHeads
+from synthaug.generators.sharpness import Sharpening, steepness, unsharp
 from synthaug.generators.training import Training
 from synthaug.generators.vae import ConditionalVAE
 from synthaug.generators.watch import LEAST_SHARE, Watch, diversity, kernel_distance, plain_features
@@ -98,6 +99,29 @@ def test_a_class_of_one_image_is_drawn_around_it():
     assert drawn.std(0).mean() > 0.02
 
 
+def test_drawn_digits_are_as_sharp_as_real_ones_of_their_class():
+    """In deviations of the real ones; without sharpening, zeros are three less sharp."""
+    x, y = digits(n_classes=3)
+    module = fit(fresh(ConditionalVAE, n_classes=3), x, y, steps=150)
+    drawn = module.sample(y, rng=torch_rng(0))
+    for code in range(3):
+        real, found = steepness(x[y == code]), steepness(drawn[y == code])
+        assert abs(found.mean() - real.mean()) < 0.3 * real.std()
+        assert 0.7 < found.std() / real.std() < 1.4
+
+
+def test_sharpening_of_a_class_of_one_grid_follows_the_others_and_a_sharp_grid_stays():
+    x, y = digits(n_classes=2)
+    x, y = torch.cat([x[y == 0], x[y == 1][:1]]), torch.cat([y[y == 0], y[y == 1][:1]])
+    soft = unsharp(x, torch.full((len(x),), -0.7))
+    sharpening = Sharpening(2)
+    sharpening.fit(steepness(x), y, steepness(soft), y)
+    assert sharpening.off[0] > 0.1
+    assert 0.5 < sharpening.off[1] / sharpening.off[0] < 1.5
+    sharpening.fit(steepness(soft), y, steepness(x), y)
+    assert torch.equal(sharpening(x, y)[y == 1], x[y == 1])
+
+
 @pytest.mark.parametrize("counts", [(29, 29), (200, 4)])
 def test_the_gan_refuses_few_images_and_names_the_vae(counts):
     y = torch.repeat_interleave(torch.arange(2), torch.tensor(counts))
@@ -141,22 +165,13 @@ def test_a_resumed_fit_ends_in_the_same_weights(kind, tmp_path):
     assert same(whole, resumed)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_half_precision_trains(kind):
-    x, y = digits(per_class=40, n_classes=2)
-    module = fit(fresh(kind, width=8), x, y, precision="bf16-mixed")
-    drawn = module.sample(y, rng=torch_rng(0))
-    assert drawn.dtype == torch.float32
-    assert drawn.isfinite().all()
-
-
 def test_a_generator_that_repeats_itself_is_reported_with_the_share():
     class Repeats(ConditionalVAE):
         def sample(self, y, *, rng):
             return super().sample(y, rng=rng) * (y == 0).float()[:, None, None, None]
 
     x, y = digits(n_classes=2)
-    with pytest.warns(CollapseWarning, match=r"of [12] of 2 classes .* less than 40% as much .* 1 \(0%\)"):
+    with pytest.warns(CollapseWarning, match=r"of [12] of 2 classes .* less than 25% as much .* 1 \(0%\)"):
         Training(20).run(fresh(Repeats), x, y)
 
 

@@ -14,7 +14,7 @@ GROUND, ROOF = 0, 8
 PARTS = {
     GROUND: (
         "__init__ amounts arrays errors features files fingerprint image_sources images items labels oversampling "
-        "records rng schema shards spec tables"
+        "pipelines records rng schema shards spec tables"
     ),
     1: "codecs generators pool evaluate report",
     2: "opened selection",
@@ -25,6 +25,7 @@ PARTS = {
     ROOF + 2: "augmenting demo_images",
     ROOF + 3: "demo",
     ROOF + 4: "cli",
+    ROOF + 5: "__main__",
 }
 FLOOR = {part: floor for floor, parts in PARTS.items() for part in parts.split()}
 MEASURING = {"evaluate", "report"}

@@ -1,5 +1,6 @@
 """Mixing in a plain PyTorch loop: what the contract of `synthaug.testing` does not say."""
 
+import itertools
 import re
 from collections import Counter, namedtuple
 
@@ -9,11 +10,21 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, Subset, WeightedRandomSampler
+from sklearn.datasets import load_digits
+from torch.utils.data import (
+    BatchSampler,
+    ConcatDataset,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    Subset,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 from torch.utils.data.distributed import DistributedSampler
 
 from synthaug import Annealed, MixedBatchSampler, MixedDataset, Pool, mix_loader
-from synthaug.errors import DataError, DataTypeError, ParameterError
+from synthaug.errors import DataError, DataTypeError, MismatchWarning, ParameterError
 from synthaug.mix.drawing import Allocation, apportion, draw_weighted, level_up, permuted
 from synthaug.pool import Source
 
@@ -185,11 +196,82 @@ def test_the_dataset_is_not_asked_for_randomness():
             return 12
 
         def __getitem__(self, index):
-            return images(1, first=int(torch.randint(9, ())))[0], 0
+            return images(1, first=int(torch.randint(9, ())))[0], index % 3
 
     before = torch.get_rng_state()
     mix_loader(DataLoader(Crops(), batch_size=4), pool(), ratio=0.5, allocation="balance")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def standardised(x):
+    """Of mean 0 and standard deviation 1, with outliers in one image of ten."""
+    z = (x - x.mean()) / x.std()
+    z[::10, 0, 0] = 100
+    return z
+
+
+SCALES = {"[0, 1]": lambda x: x, "[-1, 1]": lambda x: 2 * x - 1, "[0, 255]": lambda x: 255 * x, "z": standardised}
+
+
+def test_a_pool_of_another_range_is_warned_of_and_one_of_the_same_is_not():
+    x, y = load_digits().images / 16, load_digits().target.tolist()
+    loaders, pools = {}, {}
+    for name, scale in SCALES.items():
+        z = scale(x)
+        loaders[name] = DataLoader(list(zip(z[:200], y, strict=False)), batch_size=50)
+        pools[name] = Pool.of(z[200:400], y[200:400], MADE)
+        mix_loader(loaders[name], pools[name], ratio=0.5)
+    for real, made in itertools.permutations(["[0, 1]", "[-1, 1]", "[0, 255]"], 2):
+        with pytest.warns(MismatchWarning, match="^The images of the dataset have values from .*, those of the pool"):
+            mix_loader(loaders[real], pools[made], ratio=0.5)
+        mix_loader(loaders[real], pools[made], ratio=0.0)
+    as_bytes = Pool.of((x * 255).astype("uint8"), y, MADE)
+    with pytest.warns(MismatchWarning, match=r"from 0 to 1, those of the pool from 0 to 255 \(16 and 16 were"):
+        MixedDataset(loaders["[0, 1]"].dataset, as_bytes, to_item=lambda image, label: (image, label))
+    eighth = Pool.of((x * 16).astype("uint8"), y, MADE)
+    with pytest.warns(MismatchWarning, match="from 0 to 255, those of the pool from 0 to 16"):
+        MixedDataset(list(zip(as_bytes.records, y, strict=True)), eighth)
+
+
+class Targets:
+    """A dataset as torchvision has them; it notes at which items was looked, and breaks where it is told to."""
+
+    def __init__(self, targets, shown=lambda target: target, broken=()):
+        self.targets, self.shown, self.broken, self.looked = targets, shown, broken, []
+
+    def __len__(self):
+        return len(self.targets)
+
+    def __getitem__(self, index):
+        self.looked.append(index)
+        if index in self.broken:
+            raise OSError("no such file")
+        return images(1, first=index)[0], self.shown(self.targets[index])
+
+
+def test_labels_that_the_dataset_is_known_to_lack_are_warned_of():
+    stack, two = torch.from_numpy(images(12)), [i % 2 for i in range(12)]
+    says = "^The dataset has no item with the label 2, and the pool has 2 records with it: they may count classes in"
+    tensors = TensorDataset(stack, torch.tensor(two))
+    made = Pool.of(images(6, 100), [i % 3 for i in range(6)], MADE)
+    for real in (list(zip(stack, two, strict=True)), tensors, Subset(Targets([*two, 2]), range(12)), Targets(two)):
+        with pytest.warns(MismatchWarning, match=says):
+            MixedDataset(real, made)
+    unknown = ConcatDataset([tensors])
+    MixedDataset(unknown, made)
+    for known in ({"labels": two}, {"allocation": "balance"}):
+        with pytest.warns(MismatchWarning, match=says):
+            mix_loader(DataLoader(unknown, batch_size=4), made, **known)
+    MixedDataset(Targets(two, shown=lambda target: target + 1), made)  # its targets are not its labels
+
+
+def test_few_items_are_looked_at_and_none_for_a_ratio_of_0():
+    real = Targets([i % 3 for i in range(100)], broken=range(90, 100))
+    mix_loader(DataLoader(real, batch_size=4), pool(), ratio=0.0)
+    assert real.looked == [0]
+    mix_loader(DataLoader(real, batch_size=4), pool())
+    assert len(real.looked) == 1 + 1 + 16
+    assert max(real.looked) == 99
 
 
 def test_refreshing_puts_other_records_under_the_same_labels():

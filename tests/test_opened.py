@@ -16,7 +16,7 @@ from synthaug.fingerprint import digests, fingerprint
 from synthaug.mix.drawing import Blocks
 from synthaug.pool import Source
 
-REAL = [(np.full((8, 8), i, np.uint8), i % 2) for i in range(12)]
+REAL = [(np.full((8, 8), i, np.uint8), i % 3) for i in range(12)]
 
 
 def images(n):

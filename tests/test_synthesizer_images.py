@@ -13,8 +13,9 @@ from sklearn.datasets import load_digits
 
 import synthaug.synthesizer as module
 from synthaug.codecs.image import ImageCodec
-from synthaug.errors import DataError, DataTypeError, NotFittedError, ParameterError, StorageError
+from synthaug.errors import DataError, DataTypeError, NotFittedError, ParameterError, StorageError, SynthaugWarning
 from synthaug.generators.vae import ConditionalVAE
+from synthaug.generators.warp import ConditionalWarp
 from synthaug.images import read_images
 from synthaug.pool import Pool
 from synthaug.synthesizer import Synthesizer
@@ -156,6 +157,18 @@ def test_a_codec_clones_with_what_it_was_told():
     assert repr(clone(codec)) == repr(codec) == "ImageCodec(layout='channels_last', value_range=(0, 9))"
 
 
+def test_the_only_image_of_a_class_is_warped_like_those_of_others_and_copies_are_warned_of():
+    images, labels = digits(60)
+    kept = [*np.flatnonzero(labels < 2), np.flatnonzero(labels == 7)[0]]
+    images, labels = images[kept], labels[kept]
+    drawn = Synthesizer(generator=ConditionalWarp, random_state=0).fit(images, labels).sample({7: 20}).records
+    assert len(np.unique(drawn, axis=0)) == 20
+    distances = np.abs(drawn[:, None].astype(int) - images).mean((2, 3))
+    assert (distances.argmin(1) == len(images) - 1).mean() > 0.9  # and still look like it
+    with pytest.warns(SynthaugWarning, match=r"^ConditionalWarp draws copies of the training records of 7: there are"):
+        Synthesizer(generator=ConditionalWarp, per_class=True, max_steps=5, random_state=0).fit(images, labels)
+
+
 def test_transfer_keeps_the_record_and_gives_it_another_label():
     """On rule-made images: the class is the half that is bright, the rest of a record its brightness."""
     rng = np.random.default_rng(0)
@@ -172,6 +185,11 @@ def test_transfer_keeps_the_record_and_gives_it_another_label():
     assert pool.labels.tolist() == (1 - labels).tolist()
     assert pool.trained_on(images).all()
     assert fitted.transfer(images[:3], labels[:3], 1).labels.tolist() == [1, 1, 1]
+    dataset = [(Image.fromarray(image), int(label)) for image, label in zip(images, labels, strict=True)]
+    for source in (dataset, read_images(dataset)):
+        assert fitted.transfer(source, to_labels=1 - labels).equals(pool)
+    with pytest.raises(ParameterError, match="Expected the labels to give to the records, got none: pass `to_labels="):
+        fitted.transfer(dataset)
 
 
 def test_transfer_is_refused_where_no_network_knows_all_classes():

@@ -15,9 +15,11 @@ from synthaug.features import Features, table_features
 from synthaug.fingerprint import row_hashes
 from synthaug.rng import numpy_rng
 
-__all__ = ["Sides"]
+__all__ = ["FEWEST", "Sides"]
 
-_FEWEST = 20
+FEWEST = 20
+"""How many records to train on, and never seen, are needed to tell what is given away."""
+
 _KINDS = {"number": "numbers", "time": "times", "level": "levels"}
 
 
@@ -154,7 +156,7 @@ def _as_records(records: Any, name: str, features: Features | None) -> Any:
 
 
 def _size_problems(sides: dict[str, Any]) -> list[str]:
-    fewest = {"train": _FEWEST, "synthetic": 1, "holdout": _FEWEST}
+    fewest = {"train": FEWEST, "synthetic": 1, "holdout": FEWEST}
     return [
         f"Expected at least {least} records in `{name}`, got {len(sides[name])}."
         for name, least in fewest.items()

@@ -32,13 +32,17 @@ class GeneratorModule(LightningModule, ABC):
         n_classes: Number of classes; labels are codes below it.
 
     A child trains in `training_step((x, y), index)` on records `x` of shape `(n, *spec.shape)` and codes `y` of shape
-    `(n,)`, and says in `steps_for` how many batches a data set of a size deserves.
+    `(n,)`, and says in `steps_for` how many batches a data set of a size deserves. One that `takes_altered` may get
+    `(x, y, altered)`, where `altered` `(n,)` says which records a pipeline of the user altered; it draws and settles
+    on the others.
     """
 
     counts: Tensor
     """Training records of each class; there after training."""
     features: Features | None = None
     """By which what is drawn as grids is compared with real records; `None` takes `plain_features`."""
+    takes_altered: bool = False
+    """Whether it can be told which records are altered, so that what it draws is not."""
     balance: float = 1.0
     """Share of the classes in a batch; see `BalancedBatches`."""
     vicinity: float = 0.6
@@ -64,6 +68,11 @@ class GeneratorModule(LightningModule, ABC):
     def batch_for(self, n_records: int) -> int:
         """How many records a training batch has: 128 for small sets, up to 256 for large ones; 64 grids always."""
         return 64 if self.is_grid else round(128 * 2 ** largeness(n_records))
+
+    @property
+    def copies(self) -> bool:
+        """Whether all that it can draw are its training records as they are."""
+        return False
 
     @property
     def is_grid(self) -> bool:

@@ -13,9 +13,12 @@ from torch.utils.data import DataLoader
 from synthaug.generators.vicinity import Vicinity
 from synthaug.rng import torch_rng
 
-__all__ = ["BalancedBatches", "BalancedData"]
+__all__ = ["Alter", "BalancedBatches", "BalancedData"]
 
+Alter = Callable[[Tensor, int], Tensor]
+"""From encoded records `(n, ...)` and a seed to altered versions of them."""
 AT_ONCE = 16  # batches drawn together, since each draw has a cost of its own
+ALTERED = 0.5  # the share of the records of a batch, if any are altered
 
 
 class BalancedBatches:
@@ -32,6 +35,8 @@ class BalancedBatches:
         rank: Which process this is, so that no two draw the same batches.
         balance: 1 gives every class the same share, 0 its share in the data, between them a geometric blend.
         vicinity: Moves the records of each batch, if given.
+        alter: Makes altered versions of records, if given: they take the place of about half of each batch, and a third
+            tensor `(n,)` says which they are.
 
     >>> batches = BalancedBatches(torch.eye(4), torch.tensor([0, 0, 0, 1]), batch_size=100, steps=3, seed=0)
     >>> len(batches), sum(float(y.float().mean()) for _, y in batches) / 3 > 0.4
@@ -49,8 +54,9 @@ class BalancedBatches:
         rank: int = 0,
         balance: float = 1.0,
         vicinity: Vicinity | None = None,
+        alter: Alter | None = None,
     ) -> None:
-        self.vicinity = vicinity
+        self.vicinity, self.alter = vicinity, alter
         self.x, self.y, self.batch_size, self.steps, self.seed, self.rank = x, y, batch_size, steps, seed, rank
         counts, self._order = torch.bincount(y), y.argsort(stable=True)
         self._counts, self._starts = counts, counts.cumsum(0) - counts
@@ -69,20 +75,26 @@ class BalancedBatches:
     def __len__(self) -> int:
         return self.steps
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         rng = torch_rng(self.seed, "batches", self.epoch, self.rank)
         for first in range(0, self.steps, AT_ONCE):
             steps = min(AT_ONCE, self.steps - first)
-            x, y = self._draw(steps * self.batch_size, rng)
-            yield from zip(x.split(self.batch_size), y.split(self.batch_size), strict=True)
+            drawn = self._draw(steps * self.batch_size, rng)
+            yield from zip(*(each.split(self.batch_size) for each in drawn), strict=True)
 
-    def _draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, ...]:
         """Records and codes, `n` of each: first the class, then a record of it, then a place in its vicinity."""
         label = torch.multinomial(self._share, n, replacement=True, generator=rng)
         u = torch.rand(n, generator=rng, dtype=torch.float64)
         rows = self._order[self._starts[label] + (u * self._counts[label]).long()]
         x, y = self.x[rows], self.y[rows]
-        return (x if self.vicinity is None else self.vicinity.move(x, y, rng=rng)), y
+        if self.vicinity is not None:
+            x = self.vicinity.move(x, y, rng=rng)
+        if self.alter is None:
+            return x, y
+        altered = torch.rand(n, generator=rng) < ALTERED
+        x[altered] = self.alter(x[altered], int(torch.randint(2**62, (), generator=rng)))
+        return x, y, altered
 
 
 class BalancedData(LightningDataModule):

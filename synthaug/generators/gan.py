@@ -5,7 +5,7 @@ The loss and its two zero-centred penalties follow Huang et al., "The GAN is dea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from synthaug.errors import DataError
 from synthaug.generators.base import Features, GeneratorModule, averaged, largeness, one_cycle
 from synthaug.generators.geometry import draw_moves, shade, warp
 from synthaug.generators.heads import Heads, heads_for
-from synthaug.generators.nets import ConvDecoder, ConvEncoder, mlp
+from synthaug.generators.nets import ConvDecoder, ConvEncoder, GridCode, mlp
 
 __all__ = ["ConditionalGAN"]
 
@@ -56,6 +56,8 @@ class ConditionalGAN(GeneratorModule):
     torch.Size([2, 3])
     """
 
+    takes_altered = True
+
     def __init__(
         self,
         spec: Mapping[str, Any],
@@ -82,21 +84,22 @@ class ConditionalGAN(GeneratorModule):
         self.temperature = self.chosen(temperature, flat=0.8, grid=1.0)
         width, depth = self.chosen(width, flat=64, grid=32), self.chosen(depth, flat=2, grid=1)
         self.heads = heads_for(self.spec)
+        code = GridCode if self.is_grid else nn.Embedding
         if isinstance(self.heads, Heads):
             generator: nn.Module = mlp(2 * latent_dim, self.heads.width, width=width, depth=depth)
-            self.generator = _Conditioned(n_classes, latent_dim, generator)
+            self.generator = _Conditioned(code(n_classes, latent_dim), generator)
             critic: nn.Module = mlp(self.spec.width + latent_dim, 1, width=width, depth=depth, slope=0.2)
         else:
             generator = ConvDecoder(latent_dim, latent_dim, self.spec.shape, width=width, depth=depth, slope=0.2)
-            self.generator = _Conditioned(n_classes, latent_dim, generator)
+            self.generator = _Conditioned(code(n_classes, latent_dim), generator)
             critic = ConvEncoder(self.spec.shape, latent_dim, 1, width=width, depth=depth, slope=0.2, project=True)
-        self.critic = _Conditioned(n_classes, latent_dim, critic)
+        self.critic = _Conditioned(code(n_classes, latent_dim), critic)
         self.averaged = averaged(self.generator, 0.98 if ema is None else ema)  # for grids see `_average`
 
-    def generate(self, y: Tensor) -> Tensor:
-        """Soft records `(n, *shape)` for codes `(n,)`, through which gradients flow."""
+    def generate(self, y: Tensor, *altered: Tensor) -> Tensor:
+        """Soft records `(n, *shape)` for codes `(n,)` and whether to alter them, through which gradients flow."""
         z = torch.randn(len(y), self.latent_dim, device=y.device)
-        return self.heads.soften(self.generator(z, y, told=self._told()), temperature=SOFTNESS)
+        return self.heads.soften(self.generator(z, y, *altered, told=self._told()), temperature=SOFTNESS)
 
     def _done(self) -> float:
         """The share of the fit that is done."""
@@ -115,10 +118,10 @@ class ConditionalGAN(GeneratorModule):
         x = warp(x, draw_moves(len(x), strength=1.5, share=share))
         return shade(x, draw_moves(len(x), strength=0.15, share=share)[:, :2])
 
-    def critic_loss(self, real: Tensor, fake: Tensor, y: Tensor, *, penalise: bool) -> Tensor:
+    def critic_loss(self, real: Tensor, fake: Tensor, *code: Tensor, penalise: bool) -> Tensor:
         """The critic's: real records shall score above fake ones of their class, with small gradients at both."""
         x = self._seen(real, fake).requires_grad_(penalise)
-        scores = self.critic(x, torch.cat([y, y]), told=self._told())
+        scores = self.critic(x, *_twice(code), told=self._told())
         of_real, of_fake = scores.chunk(2)
         loss = functional.softplus(of_fake - of_real).mean()
         if not penalise:
@@ -126,26 +129,27 @@ class ConditionalGAN(GeneratorModule):
         (gradient,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
         return loss + PENALTY_EVERY * self.gamma * gradient.square().flatten(1).sum(1).mean()
 
-    def generator_loss(self, real: Tensor, fake: Tensor, y: Tensor) -> Tensor:
+    def generator_loss(self, real: Tensor, fake: Tensor, *code: Tensor) -> Tensor:
         """The generator's: the same pairs, the other way round."""
-        of_real, of_fake = self.critic(self._seen(real, fake), torch.cat([y, y]), told=self._told()).chunk(2)
+        of_real, of_fake = self.critic(self._seen(real, fake), *_twice(code), told=self._told()).chunk(2)
         return functional.softplus(of_real - of_fake).mean()
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+    def training_step(self, batch: tuple[Tensor, ...], index: int) -> None:
         """One step of the critic, then one of the generator, on the same real records."""
-        real, y = batch
+        real, *code = batch
         critic, generator = self._optimizers()
-        critic_loss = self.critic_loss(real, self.generate(y).detach(), y, penalise=index % PENALTY_EVERY == 0)
+        fake = self.generate(*code).detach()
+        critic_loss = self.critic_loss(real, fake, *code, penalise=index % PENALTY_EVERY == 0)
         critic.zero_grad()
         self.manual_backward(critic_loss)
         critic.step()
         self.critic.requires_grad_(False)
-        generator_loss = self.generator_loss(real, self.generate(y), y)
+        generator_loss = self.generator_loss(real, self.generate(*code), *code)
         generator.zero_grad()
         self.manual_backward(generator_loss)
         generator.step()
         self.critic.requires_grad_(True)
-        self._average(len(y))
+        self._average(len(real))
         for schedule in self._schedules():
             schedule.step()
         self.track(critic_loss=critic_loss, generator_loss=generator_loss)
@@ -205,13 +209,18 @@ FEWEST_ON_AVERAGE, FEWEST = 30, 5  # grids of a class
 
 
 class _Conditioned(nn.Module):
-    """A network that is told the class by an embedding beside its input."""
+    """A network that is told the class, and of altered grids that they are, by an embedding beside its input."""
 
-    def __init__(self, n_classes: int, dim: int, body: nn.Module) -> None:
+    def __init__(self, embedding: nn.Module, body: nn.Module) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(n_classes, dim)
+        self.embedding = embedding
         self.body = body
 
-    def forward(self, x: Tensor, y: Tensor, *, told: float = 1.0) -> Tensor:
-        out: Tensor = self.body(x, told * self.embedding(y))
+    def forward(self, x: Tensor, *code: Tensor, told: float = 1.0) -> Tensor:
+        out: Tensor = self.body(x, told * self.embedding(*code))
         return out
+
+
+def _twice(code: Sequence[Tensor]) -> list[Tensor]:
+    """What is told of the real records, for the fake ones as well."""
+    return [torch.cat([part, part]) for part in code]

@@ -18,9 +18,9 @@ from pytorch_lightning.callbacks import EarlyStopping, RichProgressBar
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
-from synthaug.errors import CollapseWarning, TrainingError
+from synthaug.errors import CollapseWarning, ParameterError, TrainingError
 from synthaug.generators.base import GeneratorModule
-from synthaug.generators.batches import BalancedBatches, BalancedData
+from synthaug.generators.batches import Alter, BalancedBatches, BalancedData
 from synthaug.generators.vicinity import Vicinity
 from synthaug.generators.watch import LEAST_SHARE, Look, Watch
 from synthaug.rng import derive, isolated, numpy_rng, torch_rng
@@ -33,6 +33,7 @@ SMALL = 1_000_000  # weights up to which one thread is the fastest
 SMALL_GRID = 400  # pixels, likewise: on busy cores a fit to 64 pixels took ten times as long with two threads
 LOOKS = 10  # at what a generator of grids draws, in a fit
 COLLAPSED = 1e6  # added to a distance for each class that has collapsed
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")  # weights are always float32, as they are saved
 LONG = 3_000  # batches from which a fit shows its progress
 
 
@@ -45,6 +46,7 @@ class Training:
         batch_size: Records a batch, or `"auto"` for what the generator deems right.
         trainer_kwargs: Arguments of `pytorch_lightning.Trainer`, which win over ours; callbacks are added to ours.
         seed: Of all randomness.
+        alter: Makes altered versions of records, which a generator that `takes_altered` is told of.
 
     >>> Training().steps(600)
     600
@@ -54,6 +56,7 @@ class Training:
     batch_size: int | str = "auto"
     trainer_kwargs: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    alter: Alter | None = None
 
     def steps(self, suggested: int) -> int:
         """Batches in all, given what the generator suggests."""
@@ -95,6 +98,7 @@ class Training:
             seed=self.seed,
             balance=module.balance,
             vicinity=vicinity,
+            alter=self.alter,
         )
         keeper = _BestWeights(monitor=None if held_out is None else "val_loss")
         if watch is not None:
@@ -149,7 +153,12 @@ class Training:
             "devices": 1,
             "max_epochs": epochs,
         }
-        return pl.Trainer(**{**defaults, **given}, callbacks=callbacks + _as_list(extra))
+        trainer = pl.Trainer(**{**defaults, **given}, callbacks=callbacks + _as_list(extra))
+        if trainer.precision not in PRECISIONS:
+            raise ParameterError(
+                f'Expected `precision` to be "32-true", "16-mixed" or "bf16-mixed", got "{trainer.precision}".'
+            )
+        return trainer
 
 
 def _as_list(callbacks: Any) -> list[pl.Callback]:

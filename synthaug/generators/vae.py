@@ -14,8 +14,10 @@ from synthaug.generators.base import AT_ONCE, Features, GeneratorModule, largene
 from synthaug.generators.geometry import MOVES, draw_moves, warp
 from synthaug.generators.heads import Heads, heads_for
 from synthaug.generators.latents import ClassMixtures
-from synthaug.generators.nets import ConvDecoder, ConvEncoder, mlp
+from synthaug.generators.nets import ConvDecoder, ConvEncoder, GridCode, mlp
+from synthaug.generators.sharpness import Sharpening, steepness
 from synthaug.generators.vicinity import smallness
+from synthaug.rng import torch_rng
 
 __all__ = ["ConditionalVAE"]
 
@@ -51,6 +53,7 @@ class ConditionalVAE(GeneratorModule):
     """
 
     residual: Tensor
+    takes_altered = True
 
     def __init__(
         self,
@@ -77,10 +80,12 @@ class ConditionalVAE(GeneratorModule):
         self.category_temperature = category_temperature
         width, depth = self.chosen(width, flat=128, grid=24), self.chosen(depth, flat=2, grid=1)
         self.heads = heads_for(self.spec)
-        self.embedding = nn.Embedding(n_classes, latent_dim)
+        self.embedding = (GridCode if self.is_grid else nn.Embedding)(n_classes, latent_dim)
         self.encoder: nn.Module
         self.decoder: nn.Module
+        self.sharpening: Sharpening | None = None
         if self.is_grid:
+            self.sharpening = Sharpening(n_classes)
             code = latent_dim + MOVES
             self.encoder = ConvEncoder(self.spec.shape, code, 2 * latent_dim, width=width, depth=depth)
             self.decoder = ConvDecoder(latent_dim, code, self.spec.shape, width=width, depth=depth)
@@ -92,11 +97,13 @@ class ConditionalVAE(GeneratorModule):
         self.latents = ClassMixtures(n_classes, latent_dim)
 
     def _code(self, y: Tensor, moves: Tensor | None) -> Tensor:
-        """What the networks are told beside their input: the class, and for grids how they were moved."""
-        code: Tensor = self.embedding(y)
+        """What the networks are told beside their input: the class, and for grids how they were changed."""
         if not self.is_grid:
+            code: Tensor = self.embedding(y)
             return code
-        return torch.cat([code, code.new_zeros(len(y), MOVES) if moves is None else moves.to(code)], 1)
+        if moves is None:
+            moves = self.embedding.weight.new_zeros(len(y), MOVES + 1)
+        return torch.cat([self.embedding(y, moves[:, MOVES]), moves[:, :MOVES]], 1)
 
     def encode(self, x: Tensor, y: Tensor, moves: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latent of each record: `(n, latent_dim)` each."""
@@ -119,7 +126,7 @@ class ConditionalVAE(GeneratorModule):
 
         Other Arguments:
             noise: From N(0, I), `(n, latent_dim)`; `None` takes the mean latent.
-            moves: How grids were moved.
+            moves: How grids were changed, `(n, MOVES + 1)`: their move, and 1 where a pipeline altered them, else 0.
         """
         mean, logvar = self.encode(x, y, moves)
         z = mean if noise is None else mean + (logvar / 2).exp() * noise
@@ -127,13 +134,14 @@ class ConditionalVAE(GeneratorModule):
         divergence = _free(kl / 2) if self.is_grid else (kl.sum(1) / 2).mean()
         return self.heads.loss(self.decode(z, y, moves), x).mean(), divergence
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
         """One step down the negative evidence lower bound."""
-        x, y = batch
+        x, y, *altered = batch
         moves = None
         if self.is_grid:
             moves = draw_moves(len(y), strength=self.vicinity * smallness(self.counts)[y].cpu(), share=0.5)
             x, moves = warp(x, moves), moves.to(x)
+            moves = torch.cat([moves, altered[0][:, None].to(x) if altered else moves.new_zeros(len(y), 1)], 1)
         noise = torch.randn(len(x), self.latent_dim, device=x.device)
         reconstruction, kl = self.loss(x, y, noise=noise, moves=moves)
         loss = reconstruction + self.beta * kl
@@ -153,12 +161,17 @@ class ConditionalVAE(GeneratorModule):
 
     @torch.no_grad()
     def settle(self, x: Tensor, y: Tensor) -> None:
-        """Find where the latents of each class lie, and how far numbers lie from their decoded mean."""
+        """Find where latents of a class lie, how far numbers are from their decoded mean, and how blurred grids are."""
         many = AT_ONCE if self.is_grid else 8192
         parts = [self.encode(*part) for part in zip(x.split(many), y.split(many), strict=True)]
         mean, logvar = (torch.cat(part) for part in zip(*parts, strict=True))
         self.latents.fit(mean.cpu(), logvar.exp().cpu(), y.cpu(), self.counts.cpu())
         self.latents.to(self.device)
+        if self.sharpening is not None:
+            codes = y.unique()
+            of = codes.repeat_interleave(max(4, SHARPENED // len(codes)))
+            drawn = self._drawn(of, rng=torch_rng(0, "sharpness"))
+            self.sharpening.fit(self.in_parts(steepness, x), y, self.in_parts(steepness, drawn), of)
         if isinstance(self.heads, Heads):
             some = torch.arange(min(len(x), 20_000))
             self.residual.copy_(self.heads.residual(self.decode(mean[some], y[some]), x[some]))
@@ -172,6 +185,14 @@ class ConditionalVAE(GeneratorModule):
         then something can be learned from them.
         """
         y = y.to(self.device)
+        return self._sharp(self._drawn(y, rng=rng), y)
+
+    def _sharp(self, x: Tensor, y: Tensor) -> Tensor:
+        """Drawn records; grids as sharp as those of their class."""
+        return x if self.sharpening is None else self.in_parts(self.sharpening, x, y)
+
+    def _drawn(self, y: Tensor, *, rng: torch.Generator) -> Tensor:
+        """Draws as they are decoded."""
         small = smallness(self.counts)
         z = self.latents.sample(y, 1 - (1 - self.temperature) * small, rng=rng)
         colder = 1 - (1 - self.category_temperature) * small
@@ -193,13 +214,14 @@ class ConditionalVAE(GeneratorModule):
         """
         x, y, to_y = x.to(self.device), y.to(self.device), to_y.to(self.device)
         raw = self.in_parts(lambda *part: self.decode(self.encode(*part[:2])[0], part[2]), x, y, to_y)
-        return self.heads.emit(raw, rng=rng, temperature=self.category_temperature)
+        return self._sharp(self.heads.emit(raw, rng=rng, temperature=self.category_temperature), to_y)
 
     def steps_for(self, n_records: int) -> int:
         """320 batches for small sets, up to 3,000 for large ones; 2,000 to 6,000 for grids."""
         return round(2_000 * 3 ** largeness(n_records) if self.is_grid else 320 * 9.375 ** largeness(n_records))
 
 
+SHARPENED = 1_000  # draws, at least 4 of a class, by which it is learned how blurred they are
 FREE_BITS = 0.05  # nats a latent entry may carry at no cost
 
 

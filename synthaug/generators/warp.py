@@ -24,7 +24,8 @@ class ConditionalWarp(GeneratorModule):
     to fine, that makes it look like the other (as Balakrishnan et al. 2019, equation 2, pair by pair instead of by a
     network). A new image is a real one, moved along a random part of a random mean of two of its displacements (Chawla
     et al. 2002 do so with the pixels themselves). Nothing is blended, so nothing is blurred; and nothing comes that
-    does not resemble a training image. For grids only.
+    does not resemble a training image. An image without a displacement of its own, such as the only one of a class,
+    borrows those of its class, or else those of all. For grids only.
 
     It keeps the training images: whoever has a saved one has them.
 
@@ -138,19 +139,26 @@ class ConditionalWarp(GeneratorModule):
         base = _pick(self.codes, y, u[:, 0])
         sources = self.pairs[self.kept, 0]
         moves = self.displacements()[self.kept]
+        # Displacements of the image itself, or else of its class, or else of any.
+        keys = (sources, base), (self.codes[sources], y), (torch.zeros_like(sources), torch.zeros_like(y))
         share = -(u[:, 1:3] + 1e-9).log()
         share = u[:, 3:4] * self.reach * share / share.sum(1, keepdim=True)
         flow = torch.zeros((len(y), 2, GRID, GRID), device=self.device)
         for i in range(2):
-            row = _pick(sources, base, u[:, 4 + i])
-            borrowed = _pick(self.codes[sources], y, u[:, 4 + i])  # an image without any of its own
-            row = torch.where(row >= 0, row, borrowed)
+            row = torch.full_like(y, -1)
+            for known, wanted in keys:
+                row = torch.where(row >= 0, row, _pick(known, wanted, u[:, 4 + i]))
             there = row >= 0
             flow[there] += share[there, i, None, None, None] * moves[row[there]]
         known = base >= 0
         out = torch.zeros((len(y), *self.spec.shape), device=self.device)
         out[known] = self.in_parts(displaced, self.images[base[known]], flow[known]) if known.any() else out[known]
         return out
+
+    @property
+    def copies(self) -> bool:
+        """There is no displacement, of whatever class."""
+        return not bool(self.kept.any())
 
     def steps_for(self, n_records: int) -> int:
         """100 steps for all pairs together."""

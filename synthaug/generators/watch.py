@@ -16,7 +16,7 @@ from synthaug.rng import torch_rng
 
 __all__ = ["Look", "Watch", "diversity", "kernel_distance", "plain_features"]
 
-LEAST_SHARE = 0.4  # of the diversity of real records, below which a class counts as collapsed
+LEAST_SHARE = 0.25  # of the diversity of real records, below which a class counts as collapsed
 PER_CLASS, COMPARED, SETTLED = 24, 500, 2_000  # records a look draws for a class and for the distance, and settles on
 SAME = 1e-3  # deviations by which records differ that are the same but for rounding
 FROM = 5  # records of a class from which it is said how varied they are

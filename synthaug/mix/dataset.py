@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,10 +11,12 @@ import pandas as pd
 import torch
 from torch.utils.data import Dataset
 
-from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugError
+from synthaug.errors import DataError, DataTypeError, MismatchWarning, ParameterError, SynthaugError
 from synthaug.image_sources import check_map_style
 from synthaug.items import ItemForm
+from synthaug.mix.matching import glance, images_in, known_labels, label_problem, value_problem
 from synthaug.opened import AnyPool, OpenPool, as_pool
+from synthaug.pipelines import transformed
 from synthaug.pool import Pool
 from synthaug.rng import isolated
 from synthaug.schema import plain
@@ -39,10 +42,14 @@ class MixedDataset(Dataset[Any]):
         image: Where the image is in an item; by default 0 in a tuple and "image" in a dict.
         label: Where the label is in an item; by default 1 in a tuple and "label" in a dict.
         shared: Whether to keep the records in shared memory, so that `refresh` reaches workers that persist.
+        look: Whether to look at some items, at most 16 of each kind, and warn where the pool does not fit.
 
     Raises:
         DataError: an empty dataset, or synthetic items that would not fit in a batch with the real ones.
         DataTypeError: an iterable dataset, or something that is no dataset or no pool.
+
+    Warns:
+        MismatchWarning: the pool has images of another range of values, or labels that the dataset is known to lack.
 
     >>> from synthaug import Pool
     >>> from synthaug.pool import Source
@@ -67,6 +74,7 @@ class MixedDataset(Dataset[Any]):
         image: Any = None,
         label: Any = None,
         shared: bool = False,
+        look: bool = True,
     ) -> None:
         check_real(real)
         pool = as_pool(pool)
@@ -79,12 +87,14 @@ class MixedDataset(Dataset[Any]):
         self._records = _hold(pool, shared=self._shared)
         with isolated(0):  # the user's item may draw a random crop
             first = real[0]
-            form = None if to_item is not None else _form(first, self._levels, image, label)
+            self._form = form = None if to_item is not None else _form(first, self._levels, image, label)
             self._to_item: ToItem | None = to_item if form is None else form.write
             self._place = _place_of(first, image) if form is None else form.image
             self._written = _written(form, blank, self._levels)
             if len(pool) and to_item is None:
                 _check_alike(self._finish(first, False), self[self.n_real])
+        if look:
+            self.warn_of_misfit()
 
     @property
     def pool(self) -> OpenPool | None:
@@ -132,6 +142,35 @@ class MixedDataset(Dataset[Any]):
             return items + synthetic
         parts = iter(items), iter(synthetic)
         return [next(parts[index >= n]) for index in indices]
+
+    def warn_of_misfit(self, labels: set[Any] | None = None) -> None:
+        """Look at some items of either kind, and warn where the pool does not fit the dataset.
+
+        Args:
+            labels: Those that the dataset has, if they are known; by default it is seen whether they are at hand.
+
+        Warns:
+            MismatchWarning: images of another range of values, or labels that the dataset lacks.
+        """
+        with isolated(0):  # items may draw random crops
+            real = glance(self.real.__getitem__, self.n_real if self.n_synthetic else 0)
+            made = glance(lambda place: self._synthetic([place])[0], self.n_synthetic)
+            values = value_problem(*(images_in(items.values(), self._place) for items in (real, made)))
+            if labels is None and self._form is not None:
+                labels = known_labels(self.real, self._form, real)
+        counts = dict(zip(self._levels, np.bincount(self._codes, minlength=len(self._levels)).tolist(), strict=True))
+        odd = None if labels is None else label_problem(labels, counts)
+        if values is not None:
+            _warn(
+                f"The images of the dataset have {values} ({len(real)} and {len(made)} were looked at), and are mixed "
+                "as they are. Draw the pool from a generator that was fitted on what `read_images` makes of this "
+                "dataset, trained long enough to draw its contrasts, or scale the records in `to_item`."
+            )
+        if odd is not None:
+            _warn(
+                f"The dataset has {odd}: they may count classes in another way. If they do not belong in, leave them "
+                "out with `pool.keep(pool.labels.isin(labels_of_the_dataset))`."
+            )
 
     def refresh(self, pool: Pool) -> None:
         """Put other records in the place of those of the pool, each where one of its label was.
@@ -300,10 +339,10 @@ def _place_of(item: Any, image: Any) -> Any:
 
 def _with_image(item: Any, place: Any, transform: Callable[..., Any]) -> Any:
     if isinstance(item, Mapping):
-        return {**item, place: _apply(transform, item[place])}
+        return {**item, place: transformed(transform, item[place])}
     if isinstance(item, tuple | list):
         values = list(item)
-        values[place] = _apply(transform, values[place])
+        values[place] = transformed(transform, values[place])
         return _like(item, values)
     raise DataTypeError(
         f"The image within an item of type {type(item).__name__} cannot be replaced: let your dataset and `to_item` "
@@ -314,18 +353,6 @@ def _with_image(item: Any, place: Any, transform: Callable[..., Any]) -> Any:
 def _like(item: Any, values: list[Any]) -> Any:
     """Values in a tuple, named tuple or list as `item` is one."""
     return type(item)(*values) if hasattr(item, "_fields") else type(item)(values)
-
-
-def _apply(transform: Callable[..., Any], image: Any) -> Any:
-    if not any(kind.__module__.partition(".")[0] == "albumentations" for kind in type(transform).__mro__):
-        return transform(image)
-    if not isinstance(image, torch.Tensor):
-        return transform(image=np.asarray(image))["image"]
-    array = image.numpy()  # channels first, where albumentations wants them last
-    out = transform(image=np.moveaxis(array, 0, -1) if array.ndim == 3 else array)["image"]
-    if isinstance(out, torch.Tensor):
-        return out
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(out, -1, 0) if out.ndim == 3 else out))
 
 
 def _flagged(item: Any, synthetic: bool) -> Any:
@@ -363,6 +390,10 @@ def _shape(records: Any) -> str:
     if isinstance(records, pd.DataFrame):
         return f"{len(records)} rows with {', '.join(f'{name!r}: {kind}' for name, kind in records.dtypes.items())}"
     return f"{records.dtype} {tuple(records.shape)}"
+
+
+def _warn(problem: str) -> None:
+    warnings.warn(problem, MismatchWarning, stacklevel=4)
 
 
 def _counts(labels: np.ndarray) -> dict[Any, int]:

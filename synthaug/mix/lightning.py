@@ -81,7 +81,7 @@ class MixedDataModule(pl.LightningDataModule):
         datamodule: pl.LightningDataModule,
         pool: AnyPool,
         *,
-        ratio: Ratio,
+        ratio: Ratio = 0.5,
         seed: int | None = None,
         to_item: ToItem | None = None,
         transform: Callable[..., Any] | None = None,
@@ -154,6 +154,10 @@ class SyntheticMix(pl.Callback):
     It fits a `Synthesizer` on the images of your training set before training begins, or takes a pool that you give,
     and puts synthetic items on top of each batch of your training loader, which may come from a DataModule, from your
     module or straight from `fit`. Validation and test loaders are left alone.
+
+    It fits on items as your training set gives them, each read once: after the set's own random transforms, if it has
+    any, and draws images that look cropped, turned or noisy as those do. So let your set give plain images, and pass
+    the pipeline here, as `transform`: then it acts on real and synthetic images alike, anew each time.
 
     Args:
         synthesizer: What makes the images; by default `Synthesizer()`. One that is fitted is taken as it is.

@@ -288,7 +288,7 @@ def mix_loader(
     loader: DataLoader[Any],
     pool: AnyPool,
     *,
-    ratio: Ratio,
+    ratio: Ratio = 0.5,
     seed: int | None = None,
     to_item: ToItem | None = None,
     transform: Callable[..., Any] | None = None,
@@ -330,6 +330,10 @@ def mix_loader(
         DataError: synthetic items that would not fit in a batch with the real ones.
         ParameterError: arguments outside of what is allowed.
 
+    Warns:
+        MismatchWarning: the pool has images of another range of values, or labels that your dataset is known to lack.
+            At most 16 items are looked at for it, none with a `ratio` of 0.
+
     >>> from synthaug import Pool
     >>> from synthaug.pool import Source
     >>> real = [(np.full((8, 8), i, np.uint8), i % 2) for i in range(8)]
@@ -351,7 +355,11 @@ def mix_loader(
         image=image,
         label=label,
         shared=shared,
+        look=False,
     )
+    if labels is None and isinstance(allocation, str) and allocation == "balance":
+        labels = _read_labels(dataset.real, image, label)
+    counts = None if labels is None else {plain(value): int(n) for value, n in pd.Series(labels).value_counts().items()}
     dataset.collated = loader.collate_fn is default_collate
     batches = loader.batch_sampler
     own = type(batches) is not BatchSampler
@@ -364,10 +372,12 @@ def mix_loader(
         ratio=ratio,
         seed=torch.initial_seed() % 2**63 if seed is None else seed,
         weights=weights,
-        allocation=_allocation(allocation, dataset, pool, labels, image, label),
+        allocation=None if allocation == "pool" else Allocation.of(pool.labels, allocation, counts),
         blocks=Blocks(pool.starts, pool.together) if isinstance(pool, OpenPool) else None,
         epoch=epoch,
     )
+    if callable(ratio) or ratio > 0:
+        dataset.warn_of_misfit(None if counts is None else set(counts))
     settings = {name: getattr(loader, name) for name in _SETTINGS if hasattr(loader, name)}
     mixed = MixedLoader(dataset, batch_sampler=sampler, **settings)
     object.__setattr__(mixed, "sampler", loader.sampler)  # `loader.sampler.set_epoch(epoch)` goes on working
@@ -397,18 +407,6 @@ def check_loader(loader: Any) -> None:
             f"A {type(loader).__name__} iterates in its own way, which a mixed loader would lose: give it a "
             "`MixedDataset` and a `MixedBatchSampler` yourself."
         )
-
-
-def _allocation(
-    allocation: Any, dataset: MixedDataset, pool: Pool | OpenPool, labels: Any, image: Any, label: Any
-) -> Allocation | None:
-    if isinstance(allocation, str) and allocation == "pool":
-        return None
-    counts: dict[Any, int] = {}
-    if allocation == "balance":
-        values = labels if labels is not None else _read_labels(dataset.real, image, label)
-        counts = {plain(value): int(n) for value, n in pd.Series(values).value_counts().items()}
-    return Allocation.of(pool.labels, allocation, counts)
 
 
 def _read_labels(real: Any, image: Any, label: Any) -> list[Any]:

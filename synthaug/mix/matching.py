@@ -1,0 +1,138 @@
+"""Whether a pool fits the data set that it is mixed into, as far as a few looks tell: values of pixels, and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Subset, TensorDataset
+
+from synthaug.arrays import as_array, is_array
+from synthaug.items import ImageForm, ItemForm
+
+__all__ = ["glance", "images_in", "known_labels", "label_problem", "value_problem"]
+
+LOOKS = 16
+_FACTOR, _BYTES = 1.75, 8.0  # between two spans: of [-1, 1] and [0, 1], of which few looks miss the ends; of two uint8
+
+
+def glance(take: Callable[[int], Any], n: int) -> dict[int, Any]:
+    """At most 16 of `n` items, from the first to the last, by their place; those that raise are left out.
+
+    They need not be of any use: it may be for them that the user has a sampler.
+
+    >>> list(glance([5, 6, 7].__getitem__, 4))
+    [0, 1, 2]
+    """
+    found = {}
+    for place in np.unique(np.linspace(0, n - 1, min(LOOKS, n)).astype(int)).tolist():
+        with suppress(Exception):
+            found[place] = take(place)
+    return found
+
+
+def images_in(items: Iterable[Any], place: Any) -> list[np.ndarray]:
+    """The pixels of the images at `place` in items, as far as there are any.
+
+    >>> [image.shape for image in images_in([(np.zeros((8, 9)), 1), ("a.png", 0)], 0)]
+    [(8, 9)]
+    """
+    found = []
+    for item in items:
+        with suppress(Exception):
+            image = item[place] if isinstance(item, Mapping | tuple | list) else getattr(item, place)
+            found.append(ImageForm.of(image).read(image))
+    return found
+
+
+def value_problem(real: Sequence[np.ndarray], made: Sequence[np.ndarray]) -> str | None:
+    """How the values of real and synthetic images differ, if they cannot be of one scale; None if they may be.
+
+    The usual image of one kind is compared with all that were looked at of the other, so that neither an outlier nor
+    a class that is darker than others counts.
+
+    Args:
+        real: Some images of the data set.
+        made: Some of the pool.
+
+    >>> grey = [np.linspace(0, 1, 64).reshape(8, 8)] * 3
+    >>> value_problem(grey, grey), value_problem(grey, [255 * image for image in grey])
+    (None, 'values from 0 to 1, those of the pool from 0 to 255')
+    """
+    ours, theirs = _ends(real), _ends(made)
+    if not len(ours) or not len(theirs):
+        return None
+    bytes_only = all(image.dtype == np.uint8 for image in (*real, *made))
+    factor = _BYTES if bytes_only else _FACTOR
+    (low, high), (least, most) = _whole(ours), _whole(theirs)
+    usual, (lower, upper) = np.median(ours, axis=0), np.median(theirs, axis=0)
+    wider = 0 < factor * (high - low) < upper - lower
+    narrower = usual[1] - usual[0] > factor * (most - least)
+    elsewhere = 0 < high - low < max(lower - high, low - upper) and not bytes_only
+    if not wider and not narrower and not elsewhere:
+        return None
+    return f"values from {low:.4g} to {high:.4g}, those of the pool from {least:.4g} to {most:.4g}"
+
+
+def known_labels(real: Any, form: ItemForm, looked: Mapping[int, Any]) -> set[Any] | None:
+    """The labels of a data set whose items have this form, where they are at hand; None where they are not.
+
+    They are in a `TensorDataset`, in a list of items, or in an attribute `targets` or `labels`, of a part of such a
+    data set too. Where an item that was looked at has another label than is there, they are not trusted.
+
+    >>> items = [(np.zeros((8, 8)), 3), (np.zeros((8, 8)), 5)]
+    >>> known_labels(Subset(items, [1]), ItemForm.of(items[0]), {})
+    {5}
+    """
+    try:
+        found = _labels_of(real, form.label)
+        if found is None or len(found) != len(real):
+            return None
+        if any(form.target.read(found[place]) != form.read(item)[1] for place, item in looked.items()):
+            return None
+        return {form.target.read(value) for value in set(found)}
+    except Exception:  # whatever the attributes of the user's data set hold
+        return None
+
+
+def label_problem(known: set[Any], labels: Mapping[Any, int]) -> str | None:
+    """Which labels of the pool, with their counts, are not `known` of the data set.
+
+    >>> label_problem({0, 1}, {0: 5, 2: 3})
+    'no item with the label 2, and the pool has 3 records with it'
+    """
+    odd = [label for label in labels if label not in known]
+    if not odd:
+        return None
+    several = len(odd) > 1
+    named = ", ".join(map(repr, odd[:10])) + (f" and {len(odd) - 10} more" if len(odd) > 10 else "")
+    records = sum(labels[label] for label in odd)
+    return f"no item with the label{'s' * several} {named}, and the pool has {records} records with {_it(several)}"
+
+
+def _it(several: bool) -> str:
+    return "them" if several else "it"
+
+
+def _ends(images: Sequence[np.ndarray]) -> np.ndarray:
+    """`(n, 2)` the least and the greatest finite value of each image."""
+    finite = (image[np.isfinite(image)] for image in images)
+    return np.array([(float(values.min()), float(values.max())) for values in finite if values.size]).reshape(-1, 2)
+
+
+def _whole(ends: np.ndarray) -> tuple[float, float]:
+    return float(ends[:, 0].min()), float(ends[:, 1].max())
+
+
+def _labels_of(real: Any, place: Any) -> Sequence[Any] | None:
+    if isinstance(real, Subset):
+        whole = _labels_of(real.dataset, place)
+        return None if whole is None else [whole[index] for index in real.indices]
+    if isinstance(real, list):
+        return [item[place] if isinstance(item, Mapping | tuple | list) else getattr(item, place) for item in real]
+    if isinstance(real, TensorDataset):
+        return list(real.tensors[place].tolist())
+    found = next((getattr(real, name) for name in ("targets", "labels") if hasattr(real, name)), None)
+    return as_array(found).tolist() if is_array(found) else found
