@@ -146,12 +146,18 @@ def choose_training(
     problems += [] if callable(train) else [f"Expected `train` to be one function, got {train!r}."]
     problems += [] if 0 < spread < np.inf else [f"Expected `spread` above 0, got {spread!r}."]
     problems += [] if 0.5 <= sure < 1 else [f"Expected `sure` from 0.5 to below 1, got {sure!r}."]
-    known = dict(expected or {})
-    problems += [f"Unknown candidate {name!r} in `expected`." for name in known if name not in candidates]
+    known = dict(expected) if isinstance(expected, Mapping) else {}
+    if not isinstance(expected, Mapping | None):
+        problems.append(f"Expected `expected` to be a dict of candidate to gain, got {expected!r}.")
+    problems += [
+        f"Unknown candidate {name!r} in `expected`: {nearest(name, candidates)}"
+        for name in known
+        if name not in candidates
+    ]
     problems += [
         f"Expected the gain of {name!r} in `expected` to be a finite number, got {gain!r}."
         for name, gain in known.items()
-        if isinstance(gain, bool) or not isinstance(gain, int | float) or not np.isfinite(gain)
+        if isinstance(gain, bool) or not isinstance(gain, int | float | np.number) or not np.isfinite(gain)
     ]
     raise_problems(problems, ParameterError)
     places = inner_splits(splits, range(len(dataset)), classes, seed, groups)

@@ -72,7 +72,8 @@ class Synthesizer(BaseEstimator):
         generator: A `GeneratorModule` class, or a `functools.partial` of one that sets some of its arguments.
         per_class: False trains one network conditioned on the class, on batches balanced over the classes, so that rare
             classes borrow from common ones; True trains one network a class, as independent joblib jobs.
-        max_steps: Training batches, or `"auto"`: chosen by the generator from the number of records.
+        max_steps: Training batches, rounded up to whole epochs of 50 if there are more, or `"auto"`: chosen by the
+            generator from the number of records.
         random_state: Seed of all randomness; the same seed gives the same records, byte for byte.
 
     Other Arguments:
@@ -84,8 +85,8 @@ class Synthesizer(BaseEstimator):
             `module.encoder.compile()` and `module.decoder.compile()`, or `module.generator.compile()` of a GAN, whose
             critic needs second derivatives that `torch.compile` lacks.
         augment: A pipeline for images: a transform or a `Compose` of albumentations, or any callable on one image, an
-            array as `fit` gets it. While the generator trains, half of each batch is what the pipeline makes of it, and
-            the networks are told which half (Karras et al. 2022, section 5): what is drawn shows neither its borders
+            array as `fit` gets it. While the generator trains, about half of each batch is what the pipeline makes of
+            it, and the networks are told which (Karras et al. 2022, section 5): what is drawn shows neither its borders
             nor its rotations. It must keep shape and dtype; what it draws, if it is not of albumentations, must come
             from the global random generators for the same seed to give the same records.
 
@@ -139,6 +140,7 @@ class Synthesizer(BaseEstimator):
 
         Raises:
             DataError: records or labels that cannot be used; the message names the column or label and the remedy.
+            ParameterError: arguments that are not allowed, or that the generator or the records cannot take.
             TrainingError: the loss is no longer finite; the last good weights are kept, and `sample` works with them.
         """
         self._check_arguments()
@@ -204,12 +206,12 @@ class Synthesizer(BaseEstimator):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "fit.json"
         before = read_json(path) if path.exists() else {}
-        arguments = {name: repr(getattr(self, name)) for name in ("codec", "per_class", "max_steps", "batch_size")}
+        names = ("codec", "per_class", "max_steps", "batch_size", "augment")
+        arguments = {name: _told(getattr(self, name)) for name in names}
         build = self.generator if isinstance(self.generator, partial) else partial(self.generator)
         given = sorted((name, _told(value)) for name, value in build.keywords.items())
         kind = f"{getattr(build.func, '__name__', build.func)}{given}"
         seed = before.get("seed", as_seed(None)) if self.random_state is None else as_seed(self.random_state)
-        arguments["augment"] = _told(self.augment)
         identity = {"fingerprint": self.fingerprint_, "seed": seed, "generator": kind, **arguments}
         if before not in ({}, identity):
             raise StorageError(

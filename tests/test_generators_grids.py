@@ -11,7 +11,7 @@ from torch import nn
 
 from synthaug.errors import CollapseWarning, DataError, ParameterError
 from synthaug.generators.gan import ConditionalGAN
-from synthaug.generators.geometry import MOVES, draw_moves, warp
+from synthaug.generators.geometry import MOVES, draw_moves, moved
 from synthaug.generators.heads import GridHeads
 from synthaug.generators.sharpness import Sharpening, steepness, unsharp
 from synthaug.generators.training import Training
@@ -81,9 +81,9 @@ def test_transfer_gives_the_other_class_and_keeps_the_shape():
     module = fit(fresh(ConditionalVAE, n_classes=3), x, y, steps=150)
     means = torch.stack([x[y == code].mean(0) for code in range(3)]).flatten(1)
     to_y = (y + 1) % 3
-    moved = module.transfer(x, y, to_y, rng=torch_rng(0))
-    assert moved.shape == x.shape
-    nearest = torch.cdist(moved.flatten(1), means).argmin(1)
+    made = module.transfer(x, y, to_y, rng=torch_rng(0))
+    assert made.shape == x.shape
+    nearest = torch.cdist(made.flatten(1), means).argmin(1)
     assert (nearest == to_y).float().mean() > (nearest == y).float().mean()
     kept = module.transfer(x, y, y, rng=torch_rng(0))
     assert (kept - x).abs().mean() < (kept[torch.randperm(len(x), generator=torch_rng(0))] - x).abs().mean() / 2
@@ -165,14 +165,27 @@ def test_a_resumed_fit_ends_in_the_same_weights(kind, tmp_path):
     assert same(whole, resumed)
 
 
-def test_a_generator_that_repeats_itself_is_reported_with_the_share():
+class Stop(pl.Callback):
+    def on_train_epoch_end(self, trainer, pl_module):
+        trainer.should_stop = True
+
+
+def test_a_fit_that_is_stopped_between_two_looks_settles_on_its_last_weights():
+    x, y = digits(per_class=40, n_classes=2)
+    module = fit(fresh(ConditionalVAE, width=8), x, y, steps=2_000, callbacks=[Stop()])
+    assert module.latents.mean.abs().max() > 0
+    assert module.sharpening.mean.abs().max() > 0
+
+
+def test_a_generator_that_repeats_itself_is_reported_with_the_share(tmp_path):
     class Repeats(ConditionalVAE):
         def sample(self, y, *, rng):
             return super().sample(y, rng=rng) * (y == 0).float()[:, None, None, None]
 
     x, y = digits(n_classes=2)
-    with pytest.warns(CollapseWarning, match=r"of [12] of 2 classes .* less than 25% as much .* 1 \(0%\)"):
-        Training(20).run(fresh(Repeats), x, y)
+    for _ in range(2):  # the second finds a fit that is finished
+        with pytest.warns(CollapseWarning, match=r"[12] of 2 classes .* less than 25% as much .* 1 \(0%\).* than 20"):
+            Training(20).run(fresh(Repeats), x, y, checkpoint=tmp_path / "fit.ckpt")
 
 
 def test_the_weights_before_a_collapse_are_kept():
@@ -272,12 +285,12 @@ def test_a_look_changes_no_weight_and_is_repeatable():
     assert module.training
 
 
-def test_a_warped_image_shows_no_border():
+def test_a_moved_image_shows_no_border():
     x = torch.ones(50, 1, 9, 14)
     with isolated(0):
         moves = draw_moves(50, strength=2.0)
     assert moves.shape == (50, MOVES)
-    assert torch.allclose(warp(x, moves), x, atol=1e-5)
+    assert torch.allclose(moved(x, moves), x, atol=1e-5)
 
 
 def test_pixels_at_an_end_of_the_range_may_lie_beyond_it():

@@ -66,8 +66,9 @@ class Compiled(pl.Callback):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_compiled_networks_are_those_that_are_saved(kind, tmp_path):
+    torch._dynamo.utils.counters.clear()  # they outlive the networks of another test
     plain, fitted = fit(kind, 4), fit(kind, 4, callbacks=[Compiled()])
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 2
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= (2 if kind is ConditionalVAE else 1)
     torch._dynamo.reset()
     states = [one.generators_[0].state_dict() for one in (plain, fitted)]
     assert list(states[0]) == list(states[1])

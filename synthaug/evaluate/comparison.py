@@ -63,7 +63,7 @@ def compare(
         store: A folder in which every finished cell is kept, so that a study that was killed goes on when it is called
             again, and ends in the same bytes. A cell is used again while data, arm, estimators, scorers, split, seed
             and package versions are the same; code that these call is not looked at, so after a change to it take a
-            new folder.
+            new folder. One study at a time works with a folder; another waits.
         progress: Whether to show a bar; None shows one on a terminal where it takes more than 3 seconds.
 
     Returns:

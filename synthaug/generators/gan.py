@@ -17,7 +17,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from synthaug.errors import DataError
 from synthaug.generators.base import Features, GeneratorModule, averaged, largeness, one_cycle
-from synthaug.generators.geometry import draw_moves, shade, warp
+from synthaug.generators.geometry import draw_moves, moved, shade
 from synthaug.generators.heads import Heads, heads_for
 from synthaug.generators.nets import ConvDecoder, ConvEncoder, GridCode, mlp
 
@@ -111,11 +111,11 @@ class ConditionalGAN(GeneratorModule):
 
     def _seen(self, real: Tensor, fake: Tensor) -> Tensor:
         """What the critic sees: both, as no critic can tell them by their form; grids changed now and then."""
-        x = torch.cat([self.heads.blur(real), self.heads.blur(fake)])
+        x = torch.cat([self.heads.noised(real), self.heads.noised(fake)])
         share = self.augment * min(1.0, AUGMENTED / max(1.0, float(self.counts.sum())), self._done() / 0.5)
         if not self.is_grid or share == 0:
             return x
-        x = warp(x, draw_moves(len(x), strength=1.5, share=share))
+        x = moved(x, draw_moves(len(x), strength=1.5, share=share))
         return shade(x, draw_moves(len(x), strength=0.15, share=share)[:, :2])
 
     def critic_loss(self, real: Tensor, fake: Tensor, *code: Tensor, penalise: bool) -> Tensor:

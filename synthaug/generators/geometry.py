@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["MOVES", "draw_moves", "shade", "warp"]
+__all__ = ["MOVES", "draw_moves", "moved", "shade"]
 
 MOVES = 5  # numbers that a move has: angle, growth, stretch, shift along the width, shift along the height
 
@@ -28,7 +28,7 @@ def draw_moves(n: int, *, strength: float | Tensor, share: float = 1.0) -> Tenso
     return moves * (torch.rand(n, 1) < share) * torch.as_tensor(strength).reshape(-1, 1)
 
 
-def warp(x: Tensor, moves: Tensor) -> Tensor:
+def moved(x: Tensor, moves: Tensor) -> Tensor:
     """Turn, scale and shift each grid by its move: one unit is 7 degrees, 7% of size and 4% of a side.
 
     What comes in over the edge is the mirror image of what is beside it, so no border shows.
@@ -38,7 +38,7 @@ def warp(x: Tensor, moves: Tensor) -> Tensor:
         moves: `(n, MOVES)`; a move of zeros changes nothing.
 
     >>> x = torch.rand(2, 1, 9, 14)
-    >>> bool((warp(x, torch.zeros(2, MOVES)) - x).abs().max() < 1e-5)
+    >>> bool((moved(x, torch.zeros(2, MOVES)) - x).abs().max() < 1e-5)
     True
     """
     angle, growth, stretch, right, down = moves.to(x).unbind(1)

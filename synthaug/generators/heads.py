@@ -99,7 +99,7 @@ class Heads(nn.Module):
         numbers, logits = self._parts(raw)
         return self._records(numbers, [(part / temperature).softmax(-1) for part in logits], None)
 
-    def blur(self, x: Tensor, *, noise: float = 0.1) -> Tensor:
+    def noised(self, x: Tensor, *, noise: float = 0.1) -> Tensor:
         """Records with noise on their categories alone, so that no critic can tell them by being one-hot."""
         mask = (self.back >= self.n_numbers).to(x)
         return x + noise * mask * torch.randn_like(x)
@@ -148,7 +148,7 @@ class GridHeads(nn.Module):
         """
         return raw
 
-    def blur(self, x: Tensor, *, noise: float = 0.1) -> Tensor:
+    def noised(self, x: Tensor, *, noise: float = 0.1) -> Tensor:
         """The records as they are: pixels have no form that gives them away."""
         return x
 

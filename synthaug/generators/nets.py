@@ -44,7 +44,7 @@ def mlp(n_in: int, n_out: int, *, width: int, depth: int, norm: bool = False, sl
         layers.append(nn.Linear(width if i else n_in, width))
         if norm:
             layers.append(nn.LayerNorm(width))
-        layers.append(nn.LeakyReLU(slope) if slope else nn.SiLU())
+        layers.append(_activation(slope))
     return _Beside(*layers, nn.Linear(width if depth else n_in, n_out))
 
 
@@ -131,9 +131,7 @@ class ConvEncoder(nn.Module):
         features = n * prod(pyramid(size[0], size[1])[-1])
         self.project = project
         hidden = 4 * width
-        self.features = nn.Sequential(
-            nn.Flatten(), nn.Linear(features, hidden), nn.LeakyReLU(slope) if slope else nn.SiLU()
-        )
+        self.features = nn.Sequential(nn.Flatten(), nn.Linear(features, hidden), _activation(slope))
         self.out = nn.Linear(hidden if project else hidden + n_code, n_out)
         if project:
             self.code = nn.Linear(n_code, hidden, bias=False)

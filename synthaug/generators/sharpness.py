@@ -41,22 +41,23 @@ class Sharpening(nn.Module):
         self.register_buffer("mean", torch.zeros(n_classes))
         self.register_buffer("slope", torch.ones(()))
 
-    def fit(self, real: Tensor, y: Tensor, drawn: Tensor, of: Tensor) -> None:
+    def fit(self, real: Tensor, y: Tensor, drawn: Tensor, drawn_y: Tensor) -> None:
         """Learn how far drawn grids are off.
 
         Args:
             real: Steepness of real grids.
             y: Their codes.
             drawn: Steepness of drawn grids.
-            of: Their codes, those of `y` all among them.
+            drawn_y: Their codes, those of `y` all among them.
         """
         n = torch.bincount(y, minlength=len(self.off)).to(real)
-        self.mean.copy_(_means(drawn, of, len(n)))
+        self.mean.copy_(_means(drawn, drawn_y, len(n)))
         own = _means(real, y, len(n)) - self.mean
         overall = (own * n).sum() / n.sum().clamp(min=1)
         self.off.copy_((own * n + overall * PRIOR) / (n + PRIOR))
-        spread = [(s - _means(s, codes, len(n))[codes]).square().mean().sqrt() for s, codes in ((real, y), (drawn, of))]
-        self.slope.copy_(spread[0] / spread[1].clamp(min=1e-3))
+        sides = (real, y), (drawn, drawn_y)
+        spread = [(s - _means(s, codes, len(n))[codes]).square().mean().sqrt() for s, codes in sides]
+        self.slope.copy_((spread[0] / spread[1].clamp(min=1e-3)).clamp(1 / STEEPER, STEEPER))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Grids `(n, channels, height, width)` in [-1, 1] of codes `y`, sharpened; the strengths by bisection."""
@@ -72,6 +73,7 @@ class Sharpening(nn.Module):
 
 
 STRONGEST, HALVINGS = 8.0, 9  # weight of the mask, and halvings of its range: to 0.02
+STEEPER = 3.0  # the most by which the spread of steepness is changed: draws may be nearly alike
 
 
 def unsharp(x: Tensor, strength: Tensor) -> Tensor:

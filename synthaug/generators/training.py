@@ -42,7 +42,8 @@ class Training:
     """How to train a generator; the same numbers for each network of a synthesizer.
 
     Args:
-        max_steps: Batches, or `"auto"` for what the generator deems right for the number of records.
+        max_steps: Batches, rounded up to whole epochs of 50 if there are more, or `"auto"` for what the generator deems
+            right for the number of records.
         batch_size: Records a batch, or `"auto"` for what the generator deems right.
         trainer_kwargs: Arguments of `pytorch_lightning.Trainer`, which win over ours; callbacks are added to ours.
         seed: Of all randomness.
@@ -202,10 +203,13 @@ class _BestWeights(pl.Callback):
                 f"last good weights are kept{' (there are none yet)' if self.weights is None else ''}. Lower the "
                 "learning rate, for example `generator=partial(ConditionalVAE, lr=5e-4)`, and look for extreme values."
             )
-        value = self.judge(trainer, pl_module)
+        self.keep(pl_module, self.judge(trainer, pl_module))
+
+    def keep(self, module: GeneratorModule, value: float | None) -> None:
+        """Take the weights if they are as good as the best."""
         if value is not None and value <= self.best:
             self.best = value
-            self.weights = {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()}
+            self.weights = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
     def judge(self, trainer: pl.Trainer, module: GeneratorModule) -> float | None:
         """How bad the weights are; as good as the best when there is nothing to judge by; `None` keeps the best."""
@@ -226,31 +230,49 @@ class _BestLook(_BestWeights):
 
     def __init__(self, watch: Watch, *, every: int) -> None:
         super().__init__(monitor=None)
-        self.watch, self.every, self.steps = watch, every, 0
+        self.watch, self.every, self.steps, self.due = watch, every, 0, False
 
     def judge(self, trainer: pl.Trainer, module: GeneratorModule) -> float | None:
         self.steps = trainer.fit_loop.total_batch_idx + 1
         done = trainer.current_epoch + 1
-        if done % self.every and not trainer.fit_loop.done and not trainer.should_stop:
+        self.due = bool(done % self.every) and not trainer.fit_loop.done and not trainer.should_stop
+        if self.due:
             return None
         look = self.watch.look(module)
         if look.distance is not None:
             module.log("kernel_distance", look.distance)
-        return (look.distance or 0.0) + COLLAPSED * len(look.collapsed)
+        return _badness(look)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look once more where a callback of the user's has stopped the fit between two looks."""
+        assert isinstance(pl_module, GeneratorModule)
+        if self.due:
+            self.keep(pl_module, _badness(self.watch.look(pl_module)))
 
     def report(self, module: GeneratorModule) -> None:
         shares = self.watch.shares(module)
         collapsed = Look(None, shares).collapsed
         if collapsed:
             said = ", ".join(f"{code} ({shares[code]:.0%})" for code in collapsed)
-            trained = self.steps
             warnings.warn(
                 f"{type(module).__name__} draws records of {len(collapsed)} of {len(shares)} classes that differ from "
                 f"each other less than {LEAST_SHARE:.0%} as much as real ones: by code, {said}. The best weights seen "
-                f"are kept. Give these classes more records, or train more steps than {trained}.",
+                f"are kept. Give these classes more records, or train more steps than {self.steps}.",
                 CollapseWarning,
                 stacklevel=2,
             )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.steps = state_dict["steps"]
+
+
+def _badness(look: Look) -> float:
+    """The distance, and far more for each class that has collapsed."""
+    return (look.distance or 0.0) + COLLAPSED * len(look.collapsed)
 
 
 class _Checkpoint(pl.Callback):

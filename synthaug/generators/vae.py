@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from synthaug.generators.base import AT_ONCE, Features, GeneratorModule, largeness, one_cycle
-from synthaug.generators.geometry import MOVES, draw_moves, warp
+from synthaug.generators.geometry import MOVES, draw_moves, moved
 from synthaug.generators.heads import Heads, heads_for
 from synthaug.generators.latents import ClassMixtures
 from synthaug.generators.nets import ConvDecoder, ConvEncoder, GridCode, mlp
@@ -38,7 +38,7 @@ class ConditionalVAE(GeneratorModule):
         beta: Weight of the Kullback-Leibler term (Higgins et al. 2017): 0.03, or 0.2.
         lr: Peak learning rate of the one-cycle schedule.
         vicinity: Flat records move by noise of so many standard deviations of their class (0.6; see `Vicinity`). Grids
-            turn, scale and shift by so many units (1; see `warp`), and the networks are told the move, so that what
+            turn, scale and shift by so many units (1; see `moved`), and the networks are told the move, so that what
             they draw is not moved. Both fade as classes grow.
         temperature: Multiplies the deviation of a latent from the mean of a small class: 0.8, or 0.9.
         category_temperature: Divides the logits of categories of a small class.
@@ -140,7 +140,7 @@ class ConditionalVAE(GeneratorModule):
         moves = None
         if self.is_grid:
             moves = draw_moves(len(y), strength=self.vicinity * smallness(self.counts)[y].cpu(), share=0.5)
-            x, moves = warp(x, moves), moves.to(x)
+            x, moves = moved(x, moves), moves.to(x)
             moves = torch.cat([moves, altered[0][:, None].to(x) if altered else moves.new_zeros(len(y), 1)], 1)
         noise = torch.randn(len(x), self.latent_dim, device=x.device)
         reconstruction, kl = self.loss(x, y, noise=noise, moves=moves)

@@ -109,11 +109,8 @@ def label_problem(known: set[Any], labels: Mapping[Any, int]) -> str | None:
     several = len(odd) > 1
     named = ", ".join(map(repr, odd[:10])) + (f" and {len(odd) - 10} more" if len(odd) > 10 else "")
     records = sum(labels[label] for label in odd)
-    return f"no item with the label{'s' * several} {named}, and the pool has {records} records with {_it(several)}"
-
-
-def _it(several: bool) -> str:
-    return "them" if several else "it"
+    them = "them" if several else "it"
+    return f"no item with the label{'s' * several} {named}, and the pool has {records} records with {them}"
 
 
 def _ends(images: Sequence[np.ndarray]) -> np.ndarray:
