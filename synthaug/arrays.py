@@ -122,7 +122,7 @@ def find_layout(shape: tuple[int, ...], layout: str | None = None) -> str:
     >>> find_layout((13, 32, 32))
     Traceback (most recent call last):
     ...
-    synthaug.errors.DataError: Images of shape (13, 32, 32) can be read in two ways: as 32 channels of 13 x 32 pixels or as 13 channels of 32 x 32 pixels. Say which: `ImageCodec(layout="channels_last")` or `ImageCodec(layout="channels_first")`.
+    synthaug.errors.DataError: Images of shape (13, 32, 32) can be read in two ways: as 32 channels of 13 x 32 pixels, channels last, or as 13 channels of 32 x 32 pixels, channels first. Say which: `ImageCodec(layout="channels_last")` or `ImageCodec(layout="channels_first")`.
     """  # noqa: E501
     if layout not in (None, *LAYOUTS):
         raise ParameterError(f"Expected `layout` to be None, {' or '.join(map(repr, LAYOUTS))}, got {layout!r}.")
@@ -143,8 +143,8 @@ def find_layout(shape: tuple[int, ...], layout: str | None = None) -> str:
         )
     if len(possible) == 2:
         raise DataError(
-            f"Images of shape {shape} can be read in two ways: as {_tell(shape, LAYOUTS[0])} or as "
-            f'{_tell(shape, LAYOUTS[1])}. Say which: `ImageCodec(layout="{LAYOUTS[0]}")` or '
+            f"Images of shape {shape} can be read in two ways: as {_tell(shape, LAYOUTS[0])}, channels last, or as "
+            f'{_tell(shape, LAYOUTS[1])}, channels first. Say which: `ImageCodec(layout="{LAYOUTS[0]}")` or '
             f'`ImageCodec(layout="{LAYOUTS[1]}")`.'
         )
     return possible[0]

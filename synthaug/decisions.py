@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,19 +146,7 @@ def choose_training(
     problems += [] if callable(train) else [f"Expected `train` to be one function, got {train!r}."]
     problems += [] if 0 < spread < np.inf else [f"Expected `spread` above 0, got {spread!r}."]
     problems += [] if 0.5 <= sure < 1 else [f"Expected `sure` from 0.5 to below 1, got {sure!r}."]
-    known = dict(expected) if isinstance(expected, Mapping) else {}
-    if not isinstance(expected, Mapping | None):
-        problems.append(f"Expected `expected` to be a dict of candidate to gain, got {expected!r}.")
-    problems += [
-        f"Unknown candidate {name!r} in `expected`: {nearest(name, candidates)}"
-        for name in known
-        if name not in candidates
-    ]
-    problems += [
-        f"Expected the gain of {name!r} in `expected` to be a finite number, got {gain!r}."
-        for name, gain in known.items()
-        if isinstance(gain, bool) or not isinstance(gain, int | float | np.number) or not np.isfinite(gain)
-    ]
+    problems += _gain_problems(expected, candidates, spread)
     raise_problems(problems, ParameterError)
     places = inner_splits(splits, range(len(dataset)), classes, seed, groups)
     if len(places) < 2:
@@ -177,7 +165,7 @@ def choose_training(
         return found
 
     names = tuple(candidates)
-    mean = np.array([float(known.get(name, 0.0)) for name in names])
+    mean = np.array([float((expected or {}).get(name, 0.0)) for name in names])
     before = Prior(names, mean, spread**2 * np.eye(len(names)))
     found = []
     if signal is None or signal.there:
@@ -187,6 +175,23 @@ def choose_training(
         found, before, estimator="model", metric=named, signal=signal,
         elsewhere="expected before", caution=1.0, sure=sure,
     )  # fmt: skip
+
+
+def _gain_problems(expected: Any, candidates: Iterable[str], spread: float) -> Iterator[str]:
+    if not isinstance(expected, Mapping | None):
+        yield f"Expected `expected` to be a dict of candidate to gain, got {expected!r}."
+        return
+    for name, gain in (expected or {}).items():
+        told = f"Expected the gain of {name!r} in `expected`"
+        if name not in candidates:
+            yield f"Unknown candidate {name!r} in `expected`: {nearest(name, candidates)}"
+        elif isinstance(gain, bool) or not isinstance(gain, int | float | np.number) or not np.isfinite(gain):
+            yield f"{told} to be a finite number, got {gain!r}."
+        elif abs(float(gain)) > 10 * spread:
+            yield (
+                f"{told} in units of the score, within ten times `spread` ({spread:g}), got {gain!r}: one point of a "
+                "share is 0.01, and a score on another scale needs its own `spread`."
+            )
 
 
 def check_candidates(candidates: Mapping[str, Any], fits: Callable[[Any], bool], what: str) -> None:

@@ -291,7 +291,7 @@ def _key(item: Any, keys: tuple[Any, ...], given: Any, name: str, place: int) ->
     if not there:
         raise DataError(
             f"The item is a {type(item).__name__} without {key!r}: say where its {name} is, `{name}=...`"
-            f"{f', one of {list(names or keys)}' if keys else ''}."
+            f"{f', one of {list(names or keys)}' if keys else ''} (an argument of `read_images` and of what mixes)."
         )
     return key
 

@@ -165,7 +165,9 @@ def channels_in_the_middle():
     return pixels(12, 3, 10), Y
 
 
-@images(WORKS, r"can be read in two ways: as 32 channels of 13 x 32 pixels or as 13 channels of 32 x 32")
+@images(
+    WORKS, r"can be read in two ways: as 32 channels of 13 x 32 pixels, channels last, or as 13 channels of 32 x 32"
+)
 def thirteen_channels():
     return pixels(13, 32, 32), Y
 

@@ -171,6 +171,10 @@ def test_one_score_of_several_counts():
         ({"spread": 0}, "Expected `spread` above 0, got 0."),
         ({"expected": {"far": 0.1}}, "Unknown candidate 'far' in `expected`: did you mean 'farther'?"),
         ({"expected": 0.1}, "Expected `expected` to be a dict of candidate to gain, got 0.1."),
+        (
+            {"expected": {"nearer": 1.5}},
+            "Expected the gain of 'nearer' in `expected` in units of the score, within ten t",
+        ),
         ({"expected": {"nearer": "much"}}, "Expected the gain of 'nearer' in `expected` to be a finite number, got"),
         ({"features": np.asarray}, "Expected `labels` beside `features`."),
         ({"splits": [([0, 1], [2])]}, "Expected `splits` to give at least 2 inner splits, got 1: one alone has no sp"),

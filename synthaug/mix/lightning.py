@@ -160,7 +160,8 @@ class SyntheticMix(pl.Callback):
     the pipeline here, as `transform`: then it acts on real and synthetic images alike, anew each time.
 
     Args:
-        synthesizer: What makes the images; by default `Synthesizer()`. One that is fitted is taken as it is.
+        synthesizer: What makes the images; by default `Synthesizer()`, which takes minutes to fit images of 28 x 28 and
+            more. One that is fitted is taken as it is.
         pool: A pool to take in place of a synthesizer, or the folder of one, read as it is needed if it is large (see
             `OpenPool`; all processes must see it); a folder that does not exist yet is filled.
         ratio: Synthetic items for each real one, or a function from the epoch, counted from 0, to that number, such as
@@ -288,7 +289,7 @@ class SyntheticMix(pl.Callback):
                 log_grid(trainer, self.pool_, dataset.real, image=self.image, label=self.label)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the ratio, the age of the pool in epochs, the number of synthetic items, and the share accepted."""
+        """Log the ratio, the age of the pool in epochs, the synthetic items of the epoch, and the share accepted."""
         loader = trainer.train_dataloader
         if not isinstance(loader, MixedLoader):
             return
