@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from synthaug.arrays import ArraySchema, find_layout
 from synthaug.codecs.image import ImageCodec
-from synthaug.errors import DataError, ParameterError, StorageError
+from synthaug.errors import DataError, ParameterError, StorageError, SynthaugWarning
 from synthaug.spec import Spec
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 12, 10, 3), "uint8")
@@ -121,3 +121,14 @@ def test_a_damaged_state_is_refused(change):
 def test_a_schema_of_impossible_images_is_refused(shape):
     with pytest.raises(StorageError, match="description of the images is damaged"):
         ArraySchema.from_dict({"shape": shape, "dtype": "uint8"})
+
+
+def test_images_that_fill_little_of_their_range_are_warned_of():
+    images = np.arange(64, dtype=np.uint8).reshape(1, 8, 8) % 17
+    with pytest.warns(
+        SynthaugWarning, match=r"from 0 to 16, a small part of 0 to 255, .* `ImageCodec\(value_range=\(0, 16"
+    ):
+        ImageCodec().fit(images)
+    ImageCodec().fit(images * 15)
+    ImageCodec().fit(images * 0)
+    ImageCodec(value_range=(0, 255)).fit(images)

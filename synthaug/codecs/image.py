@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any, Self
@@ -14,11 +15,19 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from synthaug.arrays import ArraySchema, check_images, find_layout, from_grid, to_grid
 from synthaug.codecs.base import Codec
-from synthaug.errors import DataError, NotFittedError, ParameterError, StorageError, raise_problems
+from synthaug.errors import (
+    DataError,
+    NotFittedError,
+    ParameterError,
+    StorageError,
+    SynthaugWarning,
+    raise_problems,
+)
 from synthaug.spec import Spec
 
 __all__ = ["ImageCodec"]
 
+FAINT = 1 / 8  # of the range: images that fill less of it may have another one
 _POOLED = 8  # pixels a side of which features are made
 
 
@@ -62,13 +71,29 @@ class ImageCodec(BaseEstimator, Codec):
             DataError: no images; a shape that is too small or can be read in two ways; pixels outside the range, or
                 not finite, the first one named.
             ParameterError: an argument of the constructor is not allowed.
+
+        Warns:
+            SynthaugWarning: no range was stated, and the values fill less than an eighth of the usual one.
         """
         images = check_images(records)
         if not len(images):
             raise DataError("Expected at least one image, got none: pass the training images.")
         self._set(ArraySchema.of(images))
         self.validate(images)
+        self._warn_of_faint(images)
         return self
+
+    def _warn_of_faint(self, images: np.ndarray) -> None:
+        low, high = self.value_range_
+        darkest, brightest = images.min(), images.max()
+        if self.value_range is None and 0 < float(brightest) - float(darkest) < FAINT * (high - low):
+            warnings.warn(
+                f"The images have values from {darkest:g} to {brightest:g}, a small part of {low:g} to {high:g}, and "
+                "are learned as faint ones. If they are not, scale them, or pass them as floats with a stated range, "
+                f"such as `ImageCodec(value_range=({darkest:g}, {brightest:g}))`.",
+                SynthaugWarning,
+                stacklevel=3,
+            )
 
     def _set(self, schema: ArraySchema) -> None:
         value_range = _check_range(self.value_range, schema.dtype)
