@@ -111,6 +111,20 @@ ARMS: dict[str, Recipe] = {
 }
 CHOSEN = "chosen"
 JUDGE = "balanced"
+WITHOUT_RARE = ("classical", "copies", "warp", "warp_plain", "vae", "gan")  # where no class is rare
+DEEPER = ("balanced", "copies_margin", "warp_margin")  # with the residual network, which takes three times as long
+FEWER_SEEDS = 2  # of such settings, and of that network
+SEEDS_OF = {"vae": 1, "gan": 1, CHOSEN: 2}  # which take minutes
+
+
+def arms_for(setting: Setting, seed: int, network: str) -> list[str]:
+    """The arms of a cell, without `real`, which is always there, and `chosen`, which comes last."""
+    has_rare = setting.rare < setting.common
+    arms = [arm for arm in ARMS if arm != "warp_plain"] if has_rare else WITHOUT_RARE
+    if network != "cnn":
+        arms = [arm for arm in DEEPER if arm in arms]
+    most = SEEDS if has_rare and network == "cnn" else FEWER_SEEDS
+    return [arm for arm in arms if seed < SEEDS_OF.get(arm, most)]
 
 
 @dataclass(frozen=True)
@@ -297,7 +311,7 @@ def compare_in(setting: Setting, seed: int, arms: dict[str, Any], network: str) 
             Pairs(images.x, images.y, identity),
             [places],
             random_state=seed,
-            store=STORE,
+            store=STORE / f"{setting} {seed} {network}".replace(":", "-"),  # one study at a time locks a store
             progress=False,
         )
     print(f"{setting}, seed {seed}, {network}, {len(arms)} arms: {time.perf_counter() - start:.0f} s", flush=True)
@@ -309,52 +323,73 @@ def compare_in(setting: Setting, seed: int, arms: dict[str, Any], network: str) 
 
 def run(settings: list[Setting], seeds: int, arms: list[str], networks: list[str], n_jobs: int) -> pd.DataFrame:
     """All scores, long. The choice of a set is made last: it starts from the gains on the other sets."""
-    fixed = {name: partial(prepare, ARMS[name]) for name in arms if name in ARMS}
-    scores = _compared([(setting, fixed) for setting in settings], seeds, networks, n_jobs)
-    if CHOSEN not in arms:
+    cells = [(one, seed, network) for seed in range(seeds) for one in settings for network in networks]
+    fixed = [[name for name in arms_for(*cell) if name in arms] for cell in cells]
+    scores = _compared(
+        [
+            (*cell, {name: partial(prepare, ARMS[name]) for name in names})
+            for cell, names in zip(cells, fixed, strict=True)
+        ],
+        n_jobs,
+    )
+    if CHOSEN not in arms or "cnn" not in networks:
         return scores
-    choosing = [(one, {CHOSEN: partial(prepare_chosen, expected=elsewhere(scores, one))}) for one in settings]
-    chosen = _compared(choosing, seeds, networks, n_jobs)
+    known = {one: elsewhere(scores, one) for one in LONG_TAILS}
+    chosen = _compared(
+        [
+            (*cell, {CHOSEN: partial(prepare_chosen, expected=known[cell[0]])})
+            for cell in cells
+            if cell[0] in known and cell[1] < SEEDS_OF[CHOSEN] and cell[2] == "cnn"
+        ],
+        n_jobs,
+    )
     return pd.concat([scores, chosen[chosen["arm"] == CHOSEN]])
 
 
 def elsewhere(scores: pd.DataFrame, setting: Setting) -> dict[str, float]:
     """The mean gain of each candidate on long tails of other sets, to half a point."""
-    rows = scores[(scores["metric"] == "balanced_accuracy") & scores["setting"].isin(map(str, LONG_TAILS))]
-    rows = rows[rows["setting"].str.split().str[0] != setting.set]
+    rows = scores[(scores["metric"] == "balanced_accuracy") & (scores["network"] == "cnn")]
+    rows = rows[rows["setting"].isin([str(one) for one in LONG_TAILS if one.set != setting.set])]
     means = rows.pivot_table("score", "setting", "arm")
     gains = means[list(CANDIDATES)].sub(means[JUDGE], axis=0).mean()
     return {name: round(200 * float(gain)) / 200 for name, gain in gains.items()}
 
 
-def _compared(
-    studies: list[tuple[Setting, dict[str, Any]]], seeds: int, networks: list[str], n_jobs: int
-) -> pd.DataFrame:
-    cells = [(*study, network, seed) for seed in range(seeds) for study in studies for network in networks]
+def _compared(cells: list[tuple[Setting, int, str, dict[str, Any]]], n_jobs: int) -> pd.DataFrame:
     with parallel_config("loky", inner_max_num_threads=1):
-        jobs = (delayed(compare_in)(setting, seed, arms, network) for setting, arms, network, seed in cells)
-        rows = itertools.chain(*Parallel(n_jobs=n_jobs)(jobs))
+        jobs = (delayed(compare_in)(setting, seed, arms, network) for setting, seed, network, arms in cells if arms)
+        rows = itertools.chain(*Parallel(n_jobs=n_jobs, batch_size=1)(jobs))  # those stored take no time at all
     return pd.DataFrame(rows, columns=["setting", "seed", "arm", "network", "metric", "score", "seconds"])
 
 
 def summarise(scores: pd.DataFrame) -> dict[str, Any]:
-    """Mean scores and paired gains over `balanced` in points, with the 95% t interval over seeds, or over settings."""
-    wide = 100 * scores.pivot_table("score", ["metric", "setting", "seed"], "arm")
-    gains = wide.sub(wide[JUDGE], axis=0).drop(columns=JUDGE)
-    by_setting = {
-        metric: {
-            setting: {arm: interval(one[arm]) for arm in gains} for setting, one in rows.groupby("setting", sort=False)
+    """By network: mean scores, and gains over balanced sampling on long tails, over nothing at all elsewhere."""
+    networks = {}
+    for network, rows in scores.groupby("network"):
+        wide = 100 * rows.pivot_table("score", ["metric", "setting", "seed"], "arm", sort=False)
+        networks[network] = {
+            "scores": {
+                metric: {name: one.mean().dropna().round(2).to_dict() for name, one in part.groupby("setting")}
+                for metric, part in wide.groupby("metric")
+            },
+            "over_balanced": _gains(wide, JUDGE, LONG_TAILS),
+            "over_real": _gains(wide, "real", BALANCED),
+            "seconds": rows.groupby("arm")["seconds"].mean().round(1).to_dict(),
         }
-        for metric, rows in gains.groupby("metric")
-    }
-    means = gains.groupby(["metric", "setting"]).mean()
-    means = means[means.index.get_level_values("setting").isin([str(setting) for setting in LONG_TAILS])]
-    return {
-        "scores": {
-            metric: {setting: one.mean().round(2).to_dict() for setting, one in rows.groupby("setting", sort=False)}
-            for metric, rows in wide.groupby("metric")
-        },
-        "gains": by_setting,
-        "overall": {metric: {arm: interval(rows[arm]) for arm in means} for metric, rows in means.groupby("metric")},
-        "seconds": scores.groupby("arm")["seconds"].mean().round(1).to_dict(),
-    }
+    return {"networks": networks}
+
+
+def _gains(wide: pd.DataFrame, judge: str, settings: list[Setting]) -> dict[str, Any]:
+    """By metric and arm: paired gains in each setting with the 95% t interval over seeds, in `all` over settings."""
+    found: dict[str, Any] = {}
+    gains = wide.sub(wide[judge], axis=0).drop(columns=judge)
+    for metric, rows in gains.groupby("metric"):
+        by_setting = {str(one): rows[rows.index.get_level_values("setting") == str(one)] for one in settings}
+        for arm in gains:
+            seen = {name: one[arm].dropna() for name, one in by_setting.items() if one[arm].notna().any()}
+            if seen:
+                means = pd.Series([one.mean() for one in seen.values()])
+                every = {"all": {**interval(means), "settings": len(seen)}}
+                of = {name: {**interval(one), "seeds": len(one)} for name, one in seen.items()}
+                found.setdefault(metric, {})[arm] = of | every
+    return found

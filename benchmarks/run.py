@@ -25,6 +25,7 @@ import datasets
 import gain
 import gain_images
 import image_costs
+import image_quality
 import mixing
 import study
 
@@ -116,6 +117,9 @@ def run_gain_images(args: argparse.Namespace) -> None:
     protocol = {
         "settings": [str(setting) for setting in settings],
         "seeds": args.seeds,
+        "fewer_seeds": {**gain_images.SEEDS_OF, "without rare classes, and of the resnet": gain_images.FEWER_SEEDS},
+        "tau": gain_images.TAU,
+        "candidates": gain_images.CANDIDATES,
         "arms": args.arms,
         "networks": args.networks,
         "steps": gain_images.STEPS,
@@ -131,6 +135,13 @@ def run_image_costs(args: argparse.Namespace) -> None:
     """Seconds of the generators of images."""
     figures = image_costs.measure(quick=args.quick)
     write(args.output or RESULTS / "image_costs.json", "image_costs", image_costs.PROTOCOL, figures)
+
+
+def run_image_quality(args: argparse.Namespace) -> None:
+    """Whether drawn images can be told from real ones, by sharpness alone and by a network."""
+    figures = image_quality.measure(quick=args.quick)
+    name = "image_quality_quick" if args.quick else "image_quality"
+    write(args.output or RESULTS / f"{name}.json", "image_quality", image_quality.PROTOCOL, figures)
 
 
 def run_mixing(args: argparse.Namespace) -> None:
@@ -171,6 +182,7 @@ def main() -> None:
         "study": run_study,
         "gain_images": run_gain_images,
         "image_costs": run_image_costs,
+        "image_quality": run_image_quality,
         "mixing": run_mixing,
         "priors": run_priors,
     }.items():
@@ -190,7 +202,7 @@ def main() -> None:
     names = [*gain_images.ARMS, gain_images.CHOSEN]
     command.add_argument("--arms", nargs="+", choices=names, default=names)
     command.add_argument("--seeds", type=int, default=gain_images.SEEDS, help="how many")
-    command.add_argument("--networks", nargs="+", choices=gain_images.NETWORKS, default=["cnn"])
+    command.add_argument("--networks", nargs="+", choices=gain_images.NETWORKS, default=list(gain_images.NETWORKS))
     command.add_argument("--jobs", type=int, default=os.cpu_count())
     args = parser.parse_args()
     args.function(args)
