@@ -96,12 +96,16 @@ TARGETS = [
 ]
 
 
+def _small_network() -> dict[str, Any]:
+    return results("gain_images")["networks"]["cnn"]
+
+
 def _images(metric: str = "balanced_accuracy") -> dict[str, Any]:
-    return results("gain_images")["networks"]["cnn"]["over_balanced"][metric]["chosen"]
+    return _small_network()["over_balanced"][metric]["chosen"]
 
 
 def _few_images(arm: str) -> float:
-    return results("gain_images")["networks"]["cnn"]["over_real"]["balanced_accuracy"][arm]["all"]["gain"]
+    return _small_network()["over_real"]["balanced_accuracy"][arm]["all"]["gain"]
 
 
 def _told() -> float:
@@ -207,7 +211,7 @@ def _choosing() -> str:
 
 def _gain_images() -> str:
     """Arms by long tails: gain over balanced sampling with classical augmentation."""
-    found = results("gain_images")["networks"]["cnn"]["over_balanced"]
+    found = _small_network()["over_balanced"]
     says = (
         "Gain in points of balanced accuracy over classical augmentation with balanced sampling, whose own score is in "
         "the first row; images of a common and of a rare class; with 95% intervals over seeds, and over long tails in "
@@ -219,7 +223,7 @@ def _gain_images() -> str:
 
 def _few_images_table() -> str:
     """Arms by settings without rare classes: gain over no augmentation."""
-    found = results("gain_images")["networks"]["cnn"]["over_real"]
+    found = _small_network()["over_real"]
     says = (
         "Gain in points of balanced accuracy over real images alone, not augmented, whose own score is in the first "
         "row; as many images of each class as stand there; with 95% intervals over seeds, and over settings."
@@ -228,7 +232,7 @@ def _few_images_table() -> str:
 
 
 def _by_setting(gains: dict[str, Any], judge: str, more: dict[str, dict[str, str]]) -> str:
-    scores = results("gain_images")["networks"]["cnn"]["scores"]["balanced_accuracy"]
+    scores = _small_network()["scores"]["balanced_accuracy"]
     settings = list(dict.fromkeys(name for one in gains.values() for name in one if name != "all"))
     rows = [
         [arm, *(_interval(one.get(name)) for name in [*settings, "all"]), *(column[arm] for column in more.values())]

@@ -64,13 +64,11 @@ def figures_of(name: str) -> dict[str, float]:
 def _parts(y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Of each class, images to train on, held out, and for the judge."""
     rng = np.random.default_rng(0)
+    n, most = PROTOCOL["images_of_a_class"], PROTOCOL["held_out_of_a_class"]
     parts = []
     for code in np.unique(y):
         places = rng.permutation(np.flatnonzero(y == code))
-        n, many = (
-            PROTOCOL["images_of_a_class"],
-            min(PROTOCOL["held_out_of_a_class"], (len(places) - PROTOCOL["images_of_a_class"]) // 2),
-        )
+        many = min(most, (len(places) - n) // 2)
         parts.append((places[:n], places[n : n + many], places[n + many : n + 2 * many]))
     return parts
 

@@ -11,7 +11,7 @@ digits = load_digits()
 taken = [i for i, label in enumerate(digits.target[:800]) if label < 5 or i < 120]  # 5 to 9 are rare
 data = [((digits.images[i] * 15).astype("uint8"), int(digits.target[i])) for i in taken]  # any map-style Dataset
 labels = [label for _, label in data]
-STEPS = 80  # the same in every arm, however long its epochs are
+STEPS = 80  # and on to the end of the epoch, which is as long in every arm
 
 
 def loader_of(items, seed):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,7 @@ __all__ = [
     "SynthaugWarning",
     "TrainingError",
     "heard",
+    "listed",
     "nearest",
     "raise_problems",
     "tell",
@@ -105,6 +106,16 @@ def nearest(name: object, known: Iterable[object], otherwise: str | None = None)
     names = [str(one) for one in known]
     near = difflib.get_close_matches(str(name), names, 1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else otherwise or f"known are {', '.join(names)}."
+
+
+def listed(items: Sequence[Any], most: int = 10, *, told: Callable[[Any], str] = repr) -> str:
+    """The first few of what a message names, and how many more there are.
+
+    >>> listed(["a", 1]), listed([1, 2, 3], 2)
+    ("'a', 1", '1, 2 and 1 more')
+    """
+    shown = ", ".join(map(told, items[:most]))
+    return f"{shown} and {len(items) - most} more" if len(items) > most else shown
 
 
 def raise_problems(problems: Iterable[str], error: type[SynthaugError] = DataError) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from synthaug.arrays import DTYPES, as_array, from_grid, is_array, to_grid
-from synthaug.errors import DataError, DataTypeError, ParameterError, raise_problems
+from synthaug.errors import DataError, DataTypeError, ParameterError, listed, raise_problems
 from synthaug.image_sources import Files, Pairs, check_map_style
 from synthaug.items import ItemForm
 from synthaug.labels import check_labels
@@ -185,7 +185,9 @@ class _Reader:
 
 def _raise(problems: dict[str, list[int]], cause: Exception | None, n: int) -> None:
     """Raise all problems, each with its items, as one error, with the first as its cause."""
-    told = [f"Item{'s' * (len(items) > 1)} {_listed(items)}: {text}" for text, items in problems.items()]
+    told = [
+        f"Item{'s' * (len(items) > 1)} {listed(items, _NAMED, told=str)}: {text}" for text, items in problems.items()
+    ]
     read = 1 + max((items[-1] for items in problems.values()), default=0)
     if sum(map(len, problems.values())) == _MOST and read < n:
         told.append(f"The {n - read} items from {read} on were not read.")
@@ -193,11 +195,6 @@ def _raise(problems: dict[str, list[int]], cause: Exception | None, n: int) -> N
         raise_problems(told)
     except DataError as error:
         raise error from cause
-
-
-def _listed(items: list[int]) -> str:
-    more = len(items) - _NAMED
-    return ", ".join(map(str, items[:_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def _remedy(shape: tuple[int, ...], first: tuple[int, ...], *, pil: bool) -> str:

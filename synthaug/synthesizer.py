@@ -34,6 +34,7 @@ from synthaug.errors import (
     StorageError,
     SynthaugWarning,
     TrainingError,
+    listed,
 )
 from synthaug.files import atomic_folder, check_file, read_json, sha256, write_json
 from synthaug.fingerprint import digests, fingerprint
@@ -499,12 +500,11 @@ def _train(
 def _warn_of_copies(classes: tuple[Any, ...], modules: tuple[GeneratorModule, ...]) -> None:
     """Warn of classes, all of one network or those of their own, of which only copies can be drawn."""
     each = zip(classes, modules if len(modules) > 1 else modules * len(classes), strict=True)
-    copied = [repr(label) for label, module in each if module.copies]
+    copied = [label for label, module in each if module.copies]
     if copied:
-        more = f" and {len(copied) - 10} more" if len(copied) > 10 else ""
         together = ", or let classes learn from each other, `per_class=False`" if len(modules) > 1 else ""
         warnings.warn(
-            f"{type(modules[0]).__name__} draws copies of the training records of {', '.join(copied[:10])}{more}: "
+            f"{type(modules[0]).__name__} draws copies of the training records of {listed(copied)}: "
             f"there are no two of a class that it can move towards each other. Give it more records{together}.",
             SynthaugWarning,
             stacklevel=3,

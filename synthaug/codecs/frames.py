@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from synthaug.codecs.columns import Column
-from synthaug.errors import DataError, DataTypeError, raise_problems
+from synthaug.errors import DataError, DataTypeError, listed, raise_problems
 from synthaug.schema import plain
 from synthaug.tables import check_levels
 
-__all__ = ["check_frame", "check_names", "dense_values", "listed", "names_from_dict", "names_to_dict"]
+__all__ = ["check_frame", "check_names", "dense_values", "names_from_dict", "names_to_dict"]
 
 _NAMES = (str, int, float, bool)
 
@@ -77,16 +77,6 @@ def check_names(records: pd.DataFrame, expected: pd.Index) -> None:
         remedy = f"remove them, for example `records.drop(columns={extra[:5]!r})`"
         problems.append(f"The columns {listed(extra)} were not there in `fit`: {remedy}.")
     raise_problems(problems)
-
-
-def listed(names: list[Any]) -> str:
-    """The first ten, and how many more there are.
-
-    >>> listed(["a", 1])
-    "'a', 1"
-    """
-    shown = ", ".join(map(repr, names[:10]))
-    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
 
 
 def names_to_dict(names: pd.Index) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from synthaug.codecs.base import Codec
 from synthaug.codecs.columns import Column
 from synthaug.codecs.dtypes import ColumnType
-from synthaug.codecs.frames import check_frame, check_names, dense_values, listed, names_from_dict, names_to_dict
+from synthaug.codecs.frames import check_frame, check_names, dense_values, names_from_dict, names_to_dict
 from synthaug.codecs.levels import LevelColumn
 from synthaug.codecs.numbers import NumberColumn
 from synthaug.errors import (
@@ -25,6 +25,7 @@ from synthaug.errors import (
     ParameterError,
     StorageError,
     SynthaugWarning,
+    listed,
     raise_problems,
 )
 from synthaug.schema import Schema, plain

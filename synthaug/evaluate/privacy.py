@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
 
-from synthaug.errors import ParameterError, nearest, raise_problems
+from synthaug.errors import ParameterError, listed, nearest, raise_problems
 from synthaug.evaluate import nearness, trials
 from synthaug.evaluate.attacks import code_tables
 from synthaug.evaluate.rates import shuffled_labels
@@ -205,8 +205,7 @@ class PrivacyRisk:
 def _leaks(tests: list[dict[Any, Any]]) -> str:
     """What tells training records from others, the worst first."""
     worst = [f"{test['attack']} (risk {test['risk']:.2f} [{test['low']:.2f}, {test['high']:.2f}])" for test in tests]
-    more = f" and {len(worst) - _NAMED} more" if len(worst) > _NAMED else ""
-    return f"Training records are told from others by {', '.join(worst[:_NAMED])}{more}."
+    return f"Training records are told from others by {listed(worst, _NAMED, told=str)}."
 
 
 def _check_numbers(n_attacks: Any, level: Any, max_records: Any) -> None:

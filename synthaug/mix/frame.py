@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from synthaug.amounts import synthetic_counts
-from synthaug.codecs.frames import check_frame, listed
-from synthaug.errors import DataError, ParameterError
+from synthaug.codecs.frames import check_frame
+from synthaug.errors import DataError, ParameterError, listed
 from synthaug.labels import check_labels, warn_of_many
 from synthaug.mix.grow import Growth, grow
 from synthaug.rng import RandomState, as_seed

@@ -10,6 +10,7 @@ import numpy as np
 from torch.utils.data import Subset, TensorDataset
 
 from synthaug.arrays import as_array, is_array
+from synthaug.errors import listed
 from synthaug.items import ImageForm, ItemForm
 
 __all__ = ["glance", "images_in", "known_labels", "label_problem", "value_problem"]
@@ -107,10 +108,9 @@ def label_problem(known: set[Any], labels: Mapping[Any, int]) -> str | None:
     if not odd:
         return None
     several = len(odd) > 1
-    named = ", ".join(map(repr, odd[:10])) + (f" and {len(odd) - 10} more" if len(odd) > 10 else "")
     records = sum(labels[label] for label in odd)
     them = "them" if several else "it"
-    return f"no item with the label{'s' * several} {named}, and the pool has {records} records with {them}"
+    return f"no item with the label{'s' * several} {listed(odd)}, and the pool has {records} records with {them}"
 
 
 def _ends(images: Sequence[np.ndarray]) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from synthaug.errors import listed
 from synthaug.evaluate.wording import POOLED, Unit
 from synthaug.report.figures import HELPS, bar, curve, forest, meaning, shared_scale
 from synthaug.report.parts import MINUS, Panel, Section, Table
@@ -272,6 +273,5 @@ def _told(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_told(one)}" for key, one in value.items())
     if isinstance(value, list | tuple):
-        shown = ", ".join(map(str, value[:30]))
-        return f"{shown} and {len(value) - 30} more" if len(value) > 30 else shown
+        return listed(value, 30, told=str)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
