@@ -43,7 +43,6 @@ STEPS, BATCH, SMOOTHING = 400, 32, 0.1
 TAU = 0.2  # chosen on development seeds of MNIST and Fashion-MNIST at 16 pixels
 DRAWN = 200  # synthetic images of each class
 STORE = CACHE / "gain_images"  # finished cells
-SPREAD = 0.01  # how much the gain of a candidate differs from set to set
 
 
 class Setting(NamedTuple):
@@ -67,7 +66,7 @@ LONG_TAILS = [
 ]
 QUICK = LONG_TAILS[:3]
 SEEDS = 5
-BALANCED = [Setting("digits", 10, 10), Setting("mnist", 20, 20), Setting("fashion", 50, 50)]
+BALANCED = [Setting(name, n, n) for name in ("digits", "mnist", "letters", "fashion", "emoji") for n in (10, 50)]
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,10 @@ class Recipe:
     tau: float = 0.0
     mixup: bool = False
     made: Callable[[np.ndarray, np.ndarray, dict[int, int], int], Pool] | None = None
+
+
+class Half(Recipe):
+    """Classical augmentation for the images on top alone, half of each batch."""
 
 
 def copies(x: np.ndarray, y: np.ndarray, counts: dict[int, int], seed: int) -> Pool:
@@ -94,8 +97,8 @@ def drawn(generator: Callable[..., Any], x: np.ndarray, y: np.ndarray, counts: d
 
 
 PLAIN = Recipe(augment=False, balanced=False)
-CANDIDATES = ("margin", "warp_margin")
 ARMS: dict[str, Recipe] = {
+    "real": PLAIN,
     "classical": Recipe(balanced=False),
     "balanced": Recipe(),
     "softmax": Recipe(balanced=False, tau=1.0),
@@ -108,19 +111,40 @@ ARMS: dict[str, Recipe] = {
     "copies_margin": Recipe(made=copies, tau=TAU),
     "warp_margin": Recipe(made=partial(drawn, ConditionalWarp), tau=TAU),
     "warp_plain": Recipe(augment=False, balanced=False, made=partial(drawn, ConditionalWarp)),
+    "copies_half": Half(balanced=False, made=copies),
+    "warp_half": Half(balanced=False, made=partial(drawn, ConditionalWarp)),
 }
 CHOSEN = "chosen"
-JUDGE = "balanced"
-WITHOUT_RARE = ("classical", "copies", "warp", "warp_plain", "vae", "gan")  # where no class is rare
+NOT_RARE = ("warp_plain", "copies_half", "warp_half")  # where no class is rare, beside others
 DEEPER = ("balanced", "copies_margin", "warp_margin")  # with the residual network, which takes three times as long
 FEWER_SEEDS = 2  # of such settings, and of that network
-SEEDS_OF = {"vae": 1, "gan": 1, CHOSEN: 2}  # which take minutes
+SEEDS_OF = {"vae": 1, "gan": 1}  # which take minutes
+
+
+class Task(NamedTuple):
+    """What is chosen among, over which arm, and how much the gain of a candidate differs from set to set."""
+
+    settings: list[Setting]
+    judge: str
+    candidates: tuple[str, ...]
+    spread: float
+    seeds: int  # of the choice
+
+
+TASKS = (
+    Task(LONG_TAILS, "balanced", ("margin", "warp_margin"), 0.01, 5),
+    Task(BALANCED, "real", ("warp_plain", "warp_half"), 0.04, 1),
+)
 
 
 def arms_for(setting: Setting, seed: int, network: str) -> list[str]:
     """The arms of a cell, without `real`, which is always there, and `chosen`, which comes last."""
     has_rare = setting.rare < setting.common
-    arms = [arm for arm in ARMS if arm != "warp_plain"] if has_rare else WITHOUT_RARE
+    arms = (
+        [arm for arm in ARMS if arm not in ("real", *NOT_RARE)]
+        if has_rare
+        else ["classical", "copies", "warp", *NOT_RARE]
+    )
     if network != "cnn":
         arms = [arm for arm in DEEPER if arm in arms]
     most = SEEDS if has_rare and network == "cnn" else FEWER_SEEDS
@@ -174,21 +198,22 @@ def stacked(dataset: Any, indices: list[int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def choose(x: np.ndarray, y: np.ndarray, seed: int, expected: dict[str, float]) -> str:
-    """The candidate that other sets and three inner folds speak for, or plain balanced sampling."""
+    """The candidate that other sets and three inner folds speak for, or the arm that it would have to surpass."""
+    (task,) = (one for one in TASKS if set(one.candidates) == set(expected))
     found = choose_training(
-        {name: partial(prepare, ARMS[name]) for name in CANDIDATES},
-        partial(train, small_cnn, plain=ARMS[JUDGE]),
+        {name: partial(prepare, ARMS[name]) for name in task.candidates},
+        partial(train, small_cnn, plain=ARMS[task.judge]),
         partial(score, rare=frozenset()),
         Pairs(x, y, identity),
         StratifiedKFold(3, shuffle=True, random_state=seed),
         labels=y,
         metric="balanced_accuracy",
         expected=expected,
-        spread=SPREAD,
+        spread=task.spread,
         random_state=seed,
         progress=False,
     )
-    return JUDGE if found.choice == NONE else found.choice
+    return task.judge if found.choice == NONE else found.choice
 
 
 def transform_of(recipe: Recipe, seed: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -210,7 +235,8 @@ def transform_of(recipe: Recipe, seed: int) -> Callable[[np.ndarray], np.ndarray
 def loader_of(data: Prepared, seed: int) -> DataLoader[Any]:
     """Batches for all steps."""
     recipe = data.recipe
-    items = Pairs(data.x, data.y, transform_of(recipe, seed))
+    transform = transform_of(recipe, seed)
+    items = Pairs(data.x, data.y, identity if isinstance(recipe, Half) else transform)
     size = STEPS * BATCH
     sampler: Any
     if recipe.balanced:
@@ -219,7 +245,9 @@ def loader_of(data: Prepared, seed: int) -> DataLoader[Any]:
         sampler = RandomSampler(items, num_samples=size, generator=torch.Generator().manual_seed(seed))
     collate = Mixup(int(data.y.max()) + 1, random_state=seed) if recipe.mixup else None
     loader = DataLoader(items, BATCH, sampler=sampler, collate_fn=collate)
-    return loader if data.pool is None else mix_loader(loader, data.pool, ratio=1.0, seed=seed, to_item=items.item)
+    if data.pool is None:
+        return loader
+    return mix_loader(loader, data.pool, ratio=1.0, seed=seed, to_item=Pairs(data.x, data.y, transform).item)
 
 
 def small_cnn(channels: int, classes: int) -> nn.Module:
@@ -334,24 +362,25 @@ def run(settings: list[Setting], seeds: int, arms: list[str], networks: list[str
     )
     if CHOSEN not in arms or "cnn" not in networks:
         return scores
-    known = {one: elsewhere(scores, one) for one in LONG_TAILS}
     chosen = _compared(
         [
-            (*cell, {CHOSEN: partial(prepare_chosen, expected=known[cell[0]])})
-            for cell in cells
-            if cell[0] in known and cell[1] < SEEDS_OF[CHOSEN] and cell[2] == "cnn"
+            (one, seed, "cnn", {CHOSEN: partial(prepare_chosen, expected=elsewhere(scores, one, task))})
+            for task in TASKS
+            for seed in range(min(seeds, task.seeds))
+            for one in settings
+            if one in task.settings
         ],
         n_jobs,
     )
     return pd.concat([scores, chosen[chosen["arm"] == CHOSEN]])
 
 
-def elsewhere(scores: pd.DataFrame, setting: Setting) -> dict[str, float]:
-    """The mean gain of each candidate on long tails of other sets, to half a point."""
+def elsewhere(scores: pd.DataFrame, setting: Setting, task: Task) -> dict[str, float]:
+    """The mean gain of each candidate in such settings of other sets, to half a point."""
     rows = scores[(scores["metric"] == "balanced_accuracy") & (scores["network"] == "cnn")]
-    rows = rows[rows["setting"].isin([str(one) for one in LONG_TAILS if one.set != setting.set])]
+    rows = rows[rows["setting"].isin([str(one) for one in task.settings if one.set != setting.set])]
     means = rows.pivot_table("score", "setting", "arm")
-    gains = means[list(CANDIDATES)].sub(means[JUDGE], axis=0).mean()
+    gains = means[list(task.candidates)].sub(means[task.judge], axis=0).mean()
     return {name: round(200 * float(gain)) / 200 for name, gain in gains.items()}
 
 
@@ -372,19 +401,18 @@ def summarise(scores: pd.DataFrame) -> dict[str, Any]:
                 metric: {name: one.mean().dropna().round(2).to_dict() for name, one in part.groupby("setting")}
                 for metric, part in wide.groupby("metric")
             },
-            "over_balanced": _gains(wide, JUDGE, LONG_TAILS),
-            "over_real": _gains(wide, "real", BALANCED),
+            **{f"over_{task.judge}": _gains(wide, task) for task in TASKS if task.judge in wide},
             "seconds": rows.groupby("arm")["seconds"].mean().round(1).to_dict(),
         }
     return {"networks": networks}
 
 
-def _gains(wide: pd.DataFrame, judge: str, settings: list[Setting]) -> dict[str, Any]:
+def _gains(wide: pd.DataFrame, task: Task) -> dict[str, Any]:
     """By metric and arm: paired gains in each setting with the 95% t interval over seeds, in `all` over settings."""
     found: dict[str, Any] = {}
-    gains = wide.sub(wide[judge], axis=0).drop(columns=judge)
+    gains = wide.sub(wide[task.judge], axis=0).drop(columns=task.judge)
     for metric, rows in gains.groupby("metric"):
-        by_setting = {str(one): rows[rows.index.get_level_values("setting") == str(one)] for one in settings}
+        by_setting = {str(one): rows[rows.index.get_level_values("setting") == str(one)] for one in task.settings}
         for arm in gains:
             seen = {name: one[arm].dropna() for name, one in by_setting.items() if one[arm].notna().any()}
             if seen:

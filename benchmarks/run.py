@@ -119,7 +119,7 @@ def run_gain_images(args: argparse.Namespace) -> None:
         "seeds": args.seeds,
         "fewer_seeds": {**gain_images.SEEDS_OF, "without rare classes, and of the resnet": gain_images.FEWER_SEEDS},
         "tau": gain_images.TAU,
-        "candidates": gain_images.CANDIDATES,
+        "chosen": [task._asdict() | {"settings": [*map(str, task.settings)]} for task in gain_images.TASKS],
         "arms": args.arms,
         "networks": args.networks,
         "steps": gain_images.STEPS,

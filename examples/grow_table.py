@@ -21,4 +21,4 @@ found = compare(
     cv=4,
     random_state=0,
 )
-print(found.to_markdown())
+print(found)

@@ -50,7 +50,7 @@ def score(model, items):
     return {"balanced_accuracy": balanced_accuracy_score(label, model(image / 255).argmax(1))}
 
 
-print(compare_training({"warps": warps}, train, score, data, splits=2, labels=labels, random_state=0).to_markdown())
+print(compare_training({"warps": warps}, train, score, data, splits=2, labels=labels, random_state=0))
 
 # Or let inner splits choose, starting from what you saw elsewhere (0.01 is one point); "none" leaves the data alone.
 decision = choose_training(

@@ -11,10 +11,16 @@ import pyarrow as pa
 
 from synthaug.errors import raise_problems
 
-__all__ = ["Features", "table_features"]
+__all__ = ["NEEDED", "Features", "table_features"]
 
 Features = Callable[[Any], np.ndarray]
 """Records -> `(n, d)` numbers in which distances mean something."""
+
+NEEDED = (
+    "give `features`, which turn such records into numbers; for images those of a fitted codec, such as "
+    "`synthesizer.codec_.features`."
+)
+"""What to do about records that are neither tables nor arrays of two axes."""
 
 _LEVELS = 64
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

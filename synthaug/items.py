@@ -253,7 +253,7 @@ class ItemForm:
         if others:
             raise DataError(
                 f"Items also hold {', '.join(map(repr, others))}, and what a synthetic one has there is not known: "
-                f"{_TO_ITEM}."
+                f"{_TO_ITEM}, such as `lambda image, label: {self._sketch()}` with a value of yours for each `-1`."
             )
         values = {self.image: self.picture.write(record), self.label: self.target.write(label)}
         ordered = {key: values[key] for key in self.keys}
@@ -264,6 +264,18 @@ class ItemForm:
         if hasattr(self.container, "_fields"):
             return self.container(*ordered.values())
         return self.container(ordered.values())
+
+    def _sketch(self) -> str:
+        """How a function makes an item, in Python."""
+        names = {self.image: "image", self.label: "label"}
+        values = {key: names.get(key, "-1") for key in self.keys}
+        if issubclass(self.container, Mapping):
+            return f"{{{', '.join(f'{key!r}: {value}' for key, value in values.items())}}}"
+        if issubclass(self.container, list):
+            return f"[{', '.join(values.values())}]"
+        name = "" if self.container is tuple else self.container.__name__
+        named = () if issubclass(self.container, tuple) else values
+        return f"{name}({', '.join(f'{key}={value}' if key in named else value for key, value in values.items())})"
 
 
 def _keys(item: Any) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import warnings
@@ -446,8 +447,9 @@ class Synthesizer(BaseEstimator):
         name = state["generator"]["class"]
         if custom is None and name not in GENERATORS:
             raise StorageError(f"The generator {name!r} is not one of ours: pass its class as `generator`.")
-        build: Callable[..., GeneratorModule] = partial(custom or GENERATORS[name], **state["generator"]["hparams"])
-        self = cls(generator=build, per_class=bool(state["per_class"]))
+        made, hparams = custom or GENERATORS[name], state["generator"]["hparams"]
+        build: Callable[..., GeneratorModule] = partial(made, **hparams)
+        self = cls(generator=_brief(made, hparams), per_class=bool(state["per_class"]))
         if codec is None and state["codec"]["class"] not in CODECS:
             raise StorageError(f"The codec {state['codec']['class']!r} is not one of ours: pass its class as `codec`.")
         self.codec_ = (codec or CODECS[state["codec"]["class"]]).from_dict(state["codec"]["state"])
@@ -471,6 +473,13 @@ class Synthesizer(BaseEstimator):
             modules.append(module.eval())
         self.generators_ = tuple(modules)
         return self
+
+
+def _brief(generator: type[GeneratorModule], hparams: Mapping[str, Any]) -> Callable[..., GeneratorModule]:
+    """A generator with those arguments that are not the defaults: as people write it."""
+    known = inspect.signature(generator).parameters
+    changed = {name: value for name, value in hparams.items() if name not in known or value != known[name].default}
+    return partial(generator, **changed) if changed else generator
 
 
 def _check_size(hparams: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 import pickle
 import random
+import re
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -22,6 +23,14 @@ MODES = ["1", "L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB", "F"]
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 8, 9, 3), "uint8")
 LABELS = ["b", "a", "b", "a", "a"]
 Sample = namedtuple("Sample", "label image")
+Scan = namedtuple("Scan", "id image label")
+
+
+@dataclass
+class Slide:
+    id: int
+    image: Any
+    label: Any
 
 
 @dataclass
@@ -301,8 +310,26 @@ def test_an_item_that_holds_more_cannot_be_made():
         form.write(PIXELS[0], 1)
     assert str(error.value) == (
         "Items also hold 'id', 'path', and what a synthetic one has there is not known: "
-        "pass `to_item`, a function of an image and a label that makes an item."
+        "pass `to_item`, a function of an image and a label that makes an item, such as `lambda image, label: "
+        "{'image': image, 'label': label, 'id': -1, 'path': -1}` with a value of yours for each `-1`."
     )
+
+
+@pytest.mark.parametrize(
+    ("item", "sketch"),
+    [
+        ((PIXELS[0], 1, 7), "(image, label, -1)"),
+        ([PIXELS[0], 1, 7], "[image, label, -1]"),
+        (Scan(7, PIXELS[0], 1), "Scan(-1, image, label)"),
+        (Slide(7, PIXELS[0], 1), "Slide(id=-1, image=image, label=label)"),
+    ],
+)
+def test_items_that_hold_more_are_sketched(item, sketch):
+    with pytest.raises(DataError, match=re.escape(f"`lambda image, label: {sketch}`")):
+        ItemForm.of(item).write(PIXELS[0], 1)
+
+
+def test_an_item_of_unknown_make_cannot_be_made():
     with pytest.raises(DataError, match="How to make a SimpleNamespace is not known: pass `to_item`"):
         ItemForm.of(SimpleNamespace(image=PIXELS[0], label=1)).write(PIXELS[0], 1)
 

@@ -337,9 +337,9 @@ def test_a_grid_shows_synthetic_images_beside_real_ones(tmp_path):
         log_every_n_steps=1,
     )
     with Image.open(tmp_path / "synthetic_beside_nearest_real-3.png") as picture:
-        assert picture.size == (74, 102)
+        assert picture.size == (778, 982)
     name = "synthetic_beside_nearest_real"
-    assert images == [(name, (102, 74, 3), 0, "HWC"), (name, (102, 74, 3), 3, "HWC")]
+    assert images == [(name, (982, 778, 3), 0, "HWC"), (name, (982, 778, 3), 3, "HWC")]
 
 
 # --- going on ---------------------------------------------------------------------------------------------------------

@@ -524,7 +524,8 @@ def test_the_verdict_says_what_is_sure(copies, attack, expected):
         (
             {"train": np.zeros((60, 2, 3))}, DataTypeError,
             "Expected `train` to be a table or an array `(n, d)`, got ndarray of shape (60, 2, 3): give `features`, "
-            "which turn such records into numbers.",
+            "which turn such records into numbers; for images those of a fitted codec, such as "
+            "`synthesizer.codec_.features`.",
         ),
         (
             {"features": lambda frame: np.zeros(len(frame))}, DataError,

@@ -58,7 +58,7 @@ class Comparison:
     >>> from synthaug import compare
     >>> X, y = make_classification(400, weights=[0.9], random_state=0)
     >>> found = compare({"again": None}, KNeighborsClassifier(), X, y, random_state=0)
-    >>> print(found.to_markdown())
+    >>> print(found)
     Nothing tried helps balanced accuracy beyond chance (1 tried).
     <BLANKLINE>
     | gain in balanced_accuracy (points) | KNeighborsClassifier |
@@ -76,6 +76,16 @@ class Comparison:
     seed: int
     data: Mapping[str, Any]
     versions: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return (
+            f"Comparison({len(self.arms) - 1} arms beside real, {len(self.estimators)} estimators, "
+            f"{len(self.splits)} splits)"
+        )
+
+    def __str__(self) -> str:
+        """As `to_markdown`."""
+        return self.to_markdown()
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from synthaug.errors import DataError, DataTypeError, ParameterError, raise_problems
 from synthaug.evaluate.attacks import column_kind
-from synthaug.features import Features, table_features
+from synthaug.features import NEEDED, Features, table_features
 from synthaug.labels import Labels, check_target
 from synthaug.rng import numpy_rng
 
@@ -129,10 +129,7 @@ def _check_kinds(parts: Mapping[str, Any], features: Features | None) -> None:
                 f"Expected `{name}` to be of the kind of `real`, a {type(real).__name__}, got a {type(part).__name__}."
             )
     if features is None and not isinstance(real, pd.DataFrame):
-        raise DataTypeError(
-            f"Expected `real` to be a table or an array (n, d), got a {type(real).__name__}: give `features`, which "
-            "turn such records into numbers."
-        )
+        raise DataTypeError(f"Expected `real` to be a table or an array (n, d), got a {type(real).__name__}: {NEEDED}")
     raise_problems(
         f"Expected at least one record in `{name}`, got none." for name, part in parts.items() if not len(part)
     )

@@ -11,7 +11,7 @@ import pandas as pd
 
 from synthaug.errors import DataError, DataTypeError, SynthaugWarning, raise_problems
 from synthaug.evaluate.attacks import column_kind
-from synthaug.features import Features, table_features
+from synthaug.features import NEEDED, Features, table_features
 from synthaug.fingerprint import row_hashes
 from synthaug.rng import numpy_rng
 
@@ -149,10 +149,8 @@ def _as_records(records: Any, name: str, features: Features | None) -> Any:
         return array
     if array.ndim == 2:
         return pd.DataFrame(array)
-    raise DataTypeError(
-        f"Expected `{name}` to be a table or an array `(n, d)`, got {type(records).__name__} of shape {array.shape}: "
-        "give `features`, which turn such records into numbers."
-    )
+    given = f"{type(records).__name__} of shape {array.shape}"
+    raise DataTypeError(f"Expected `{name}` to be a table or an array `(n, d)`, got {given}: {NEEDED}")
 
 
 def _size_problems(sides: dict[str, Any]) -> list[str]:

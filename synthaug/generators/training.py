@@ -35,6 +35,7 @@ LOOKS = 10  # at what a generator of grids draws, in a fit
 COLLAPSED = 1e6  # added to a distance for each class that has collapsed
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")  # weights are always float32, as they are saved
 LONG = 3_000  # batches from which a fit shows its progress
+LONG_GRID = 500_000  # the same of grids, times their pixels: some twenty seconds
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,12 @@ class Training:
             callbacks.append(EarlyStopping("val_loss", patience=max(5, epochs // 3), check_finite=False))
         if checkpoint is not None:
             callbacks.append(_Checkpoint(checkpoint, every=max(1, epochs // 20)))
-        if steps >= LONG and "enable_progress_bar" not in self.trainer_kwargs:
+        long = steps * prod(module.spec.shape[1:]) >= LONG_GRID if module.is_grid else steps >= LONG
+        if long and "enable_progress_bar" not in self.trainer_kwargs:
             callbacks.append(RichProgressBar(leave=False))
         resume = str(checkpoint) if checkpoint is not None and checkpoint.exists() else None
         with isolated(derive(self.seed, "fit")), quiet(), _threads_for(module):
-            trainer = self._trainer(epochs, callbacks, progress=steps >= LONG)
+            trainer = self._trainer(epochs, callbacks, progress=long)
             try:
                 trainer.fit(
                     module, datamodule=BalancedData(batches, held_out=held_out), ckpt_path=resume, weights_only=True

@@ -21,12 +21,14 @@ _REAL = 2_000  # real images among which the nearest is sought
 _EACH = 4  # synthetic images of a class
 _MOST = 10  # classes
 _GAP = 2  # pixels between pairs
+_SHOWN = 96  # pixels: smaller images are shown so large, or a little less
 
 
 def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray) -> np.ndarray:
     """A picture `(height, width, 3)` uint8: a row a class, in it pairs of a synthetic image and the nearest real one.
 
-    Nearest is by the mean squared difference of pixels. At most ten classes are shown, and four images of each.
+    Nearest is by the mean squared difference of pixels. At most ten classes are shown, and four images of each. Small
+    images are enlarged, each pixel to a square.
 
     Args:
         synthetic: An image array.
@@ -35,11 +37,13 @@ def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray) -> np.ndarra
 
     >>> images = np.zeros((3, 8, 8), np.uint8)
     >>> draw_grid(images, ["a", "a", "b"], images).shape
-    (22, 74, 3)
+    (198, 778, 3)
     """
     names = list(dict.fromkeys(sorted(labels)))[:_MOST]
     chosen = [[i for i, label in enumerate(labels) if label == name][:_EACH] for name in names]
     made, there = _colours(synthetic, real), _colours(real, real)
+    scale = max(1, _SHOWN // max(made.shape[1:3]))
+    made, there = (one.repeat(scale, axis=1).repeat(scale, axis=2) for one in (made, there))
     height, width = made.shape[1:3]
     canvas = np.full((len(names) * (height + _GAP) + _GAP, _EACH * (2 * width + _GAP) + _GAP, 3), 255, np.uint8)
     for row, places in enumerate(chosen):

@@ -16,6 +16,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.connectors.data_connector import _DataLoaderSource, _request_dataloader
+from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from sklearn.base import clone
 from torch.utils.data import DataLoader
@@ -359,6 +360,7 @@ class SyntheticMix(pl.Callback):
         synthesizer = Synthesizer() if self.synthesizer is None else clone(self.synthesizer)
         if synthesizer.random_state is None:
             synthesizer.set_params(random_state=derive(self.seed_, "fit"))
+        rank_zero_info(f"SyntheticMix: learning {len(images):,} training images first, which can take minutes.")
         return synthesizer.fit(images.records, images.labels)
 
     def _sample(self, drawing: int) -> Pool:
