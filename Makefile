@@ -4,7 +4,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 BIN = .venv/bin
 PEERS = .venv-peers/bin
 
-.PHONY: install demo test test-all test-pandas2 check format bench bench-peers clean
+.PHONY: install demo test test-all test-pandas2 check format bench bench-images bench-peers clean
 
 install: .venv/installed
 
@@ -52,6 +52,13 @@ bench: install
 	$(BIN)/python benchmarks/run.py choosing
 	$(BIN)/python benchmarks/run.py study
 	$(BIN)/python benchmarks/check.py
+
+# The same of images, over five hours on two cores.
+bench-images: install
+	$(BIN)/python benchmarks/run.py gain_images
+	$(BIN)/python benchmarks/run.py image_costs
+	$(BIN)/python benchmarks/run.py image_quality
+	$(BIN)/python benchmarks/run.py mixing
 
 # CTGAN caps pandas below 3 and its licence is not free; ARF needs numpy below 2.4: they live apart, never in .venv.
 .venv-peers/installed: Makefile

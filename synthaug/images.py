@@ -203,7 +203,11 @@ def _remedy(shape: tuple[int, ...], first: tuple[int, ...], *, pil: bool) -> str
         return 'convert all, `read_images(source, mode="RGB")`'
     if len(shape) != len(first):
         return "convert all to one number of channels"
-    height, width = first[:2] if pil or len(first) == 2 or first[2] <= first[0] else first[1:]
+    try:
+        layout = "channels_last" if pil else _layout(first)
+    except DataError:
+        return "resize all in the data set"
+    height, width = first[1:] if layout == "channels_first" else first[:2]
     return f"resize all, `read_images(source, size=({height}, {width}))`"
 
 

@@ -68,7 +68,7 @@ class ImageForm:
         return _pixels(image)
 
     def write(self, record: np.ndarray) -> Any:
-        """An image of this form with the pixels of `record`, whose axes may be in another order."""
+        """An image of this form with the pixels of `record`, of any size, whose axes may be in another order."""
         if record.dtype.name != self.dtype:
             raise DataError(
                 f"Expected synthetic images of dtype {self.dtype}, as in the data set, got {record.dtype}: fit the "
@@ -83,7 +83,7 @@ class ImageForm:
             return torch.from_numpy(array)
         if self.mode == _BILEVEL:
             return Image.fromarray(array >= 128)
-        return Image.frombytes(str(self.mode), (self.shape[1], self.shape[0]), array.tobytes())
+        return Image.frombytes(str(self.mode), (array.shape[1], array.shape[0]), array.tobytes())
 
 
 def _pixels(image: Any) -> np.ndarray:
@@ -103,15 +103,15 @@ def _pixels(image: Any) -> np.ndarray:
 
 
 def _relaid(record: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """`record` with its axes in the order of an image of `shape`."""
+    """`record`, of any size, with its axes in the order of an image of `shape`."""
     if record.shape == shape:
         return record
     layout = find_layout(shape)
     grid = to_grid(record[None], find_layout(record.shape))
-    if grid.shape != to_grid(np.empty((1, *shape), np.bool_), layout).shape:
+    if grid.shape[1] != to_grid(np.empty((1, *shape), np.bool_), layout).shape[1]:
         raise DataError(
-            f"Expected synthetic images of shape {shape}, as in the data set, got {record.shape}: fit the generator on "
-            f"what `read_images` makes of this data set, or {_TO_ITEM}."
+            f"Expected synthetic images with the channels of those in the data set, of shape {shape}, got "
+            f"{record.shape}: fit the generator on what `read_images` makes of this data set, or {_TO_ITEM}."
         )
     return from_grid(grid, layout)[0]
 
@@ -120,10 +120,12 @@ def _relaid(record: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 class LabelForm:
     """How a label comes: as a plain bool, int or string, a numpy scalar, or an array or Tensor without axes.
 
+    Whole floats, as a loss on logits wants them, name classes as ints do.
+
     Args:
         type: `"bool"`, `"int"` or `"str"`: what it is as a plain value.
-        kind: `"plain"`, `"scalar"`, `"array"` or `"tensor"`.
-        dtype: Of what is not plain.
+        kind: `"plain"`, `"float"`, `"scalar"`, `"array"` or `"tensor"`.
+        dtype: Of the last three.
 
     >>> form = LabelForm.of(np.int32(3))
     >>> form.read(np.int32(4)), type(form.write(4)).__name__
@@ -140,8 +142,9 @@ class LabelForm:
         name = type(_plain(label)).__name__
         if is_array(label):
             return cls(name, "array" if isinstance(label, np.ndarray) else "tensor", str(label.dtype).split(".")[-1])
-        scalar = isinstance(label, np.generic) and name != "str"
-        return cls(name, "scalar", label.dtype.name) if scalar else cls(name)
+        if isinstance(label, np.generic) and name != "str":
+            return cls(name, "scalar", label.dtype.name)
+        return cls(name, "float" if isinstance(label, float) else "plain")
 
     def read(self, label: Any) -> bool | int | str:
         """The plain label; a `DataError` for one of another type than the first."""
@@ -153,8 +156,8 @@ class LabelForm:
     def write(self, label: Any) -> Any:
         """A label of this form."""
         value = {"bool": bool, "int": int, "str": str}[self.type](label)
-        if self.kind == "plain":
-            return value
+        if self.kind in ("plain", "float"):
+            return float(value) if self.kind == "float" else value
         if self.kind == "tensor":
             import torch  # whoever has Tensors in the data set has it
 
@@ -174,10 +177,12 @@ def _plain(label: Any) -> bool | int | str:
     for kind in (bool, int, str):
         if isinstance(label, kind):
             return kind(label)
-    if label is None:
-        raise DataError("The label is None: leave the item out, or give such items a class of their own.")
+    if label is None or label != label:
+        raise DataError(f"The label is {label!r}: leave the item out, or give such items a class of their own.")
+    if isinstance(label, float) and label.is_integer():
+        return int(label)
     if isinstance(label, float):
-        raise DataTypeError(f"The label is {label!r}: return `int(label)` if it names a class, or else bin the values.")
+        raise DataTypeError(f"The label is {label!r}: bin such values, or use whole numbers that name classes.")
     raise DataTypeError(f"Expected a bool, an int or a string for the label, got {type(label).__name__} {label!r}.")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import sys
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,10 @@ from synthaug.errors import ParameterError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["RandomState", "as_seed", "derive", "global_states", "isolated", "numpy_rng", "restore_globals", "torch_rng"]
+__all__ = [
+    *("RandomState", "as_seed", "derive", "global_states", "isolated", "numpy_rng", "restore_globals", "torch_rng"),
+    "untouched",
+]
 
 RandomState = int | np.integer | np.random.RandomState | np.random.Generator | None
 _LIMIT = 2**63 - 1
@@ -117,6 +121,29 @@ def isolated(seed: int) -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(numpy)
+
+
+@contextmanager
+def untouched() -> Iterator[None]:
+    """Put the global generators back after the block; that of torch if torch is loaded, which this does not do.
+
+    >>> before = random.getstate()
+    >>> with untouched():
+    ...     _ = random.random()
+    >>> random.getstate() == before
+    True
+    """
+    torch = sys.modules.get("torch")
+    with _GLOBAL:
+        python, numpy = random.getstate(), np.random.get_state()
+        state = None if torch is None else torch.get_rng_state()
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+            if torch is not None:
+                torch.set_rng_state(state)
 
 
 def global_states() -> dict[str, Any]:

@@ -383,7 +383,7 @@ def an_array_without_labels():
 # --- labels -----------------------------------------------------------------------------------------------------------
 
 
-@images("Items 0, .*: The label is 0.0: return `int\\(label\\)`", WORKS)
+@images(WORKS, WORKS)
 def whole_floats_for_labels():
     return pixels(), np.arange(N) % 2 * 1.0
 

@@ -31,6 +31,14 @@ def jittered(dataset, indices, seed):
 NUMBERS = np.random.default_rng(0).normal(size=30).tolist()
 
 
+def test_images_on_both_sides_of_a_split_are_warned_of():
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8)).astype(np.uint8)
+    dataset = [(images[i % 11], i % 11 % 2) for i in range(15)]
+    splits = [(np.arange(4, 11), np.arange(4)), (np.arange(2, 13), np.array([0, 1, 13]))]
+    with pytest.warns(SynthaugWarning, match=r"In split 1, 3 of 3 test items equal a training item: 0, 1, 13\. Scores"):
+        compare_training({"same": None}, lambda items, seed: 0, lambda model, items: 1.0, dataset, splits)
+
+
 def test_the_same_data_twice_is_exactly_no_gain():
     found = compare_training({"doubled": doubled, "again": None}, train_mean, near, NUMBERS, seeds=2, random_state=0)
     gains = found.gains()

@@ -298,7 +298,7 @@ def test_axes_are_put_in_the_order_of_the_items_and_nothing_else_is_changed():
     np.testing.assert_array_equal(first.write(PIXELS[1], 1)[0], PIXELS[1].transpose(2, 0, 1))
     grey = ItemForm.of((torch.zeros(1, 8, 9, dtype=torch.uint8), 1))
     assert grey.write(PIXELS[1, :, :, 0], 1)[0].shape == (1, 8, 9)
-    with pytest.raises(DataError, match=r"shape \(8, 9\), as in the data set, got \(8, 9, 3\): .*pass `to_item`"):
+    with pytest.raises(DataError, match=r"data set, of shape \(8, 9\), got \(8, 9, 3\): .*pass `to_item`"):
         ItemForm.of((PIXELS[0, :, :, 0], 1)).write(PIXELS[1], 1)
     with pytest.raises(DataError, match="dtype float64, as in the data set, got uint8: .*pass `to_item`"):
         ItemForm.of((PIXELS[0] / 255, 1)).write(PIXELS[1], 1)
@@ -332,6 +332,17 @@ def test_items_that_hold_more_are_sketched(item, sketch):
 def test_an_item_of_unknown_make_cannot_be_made():
     with pytest.raises(DataError, match="How to make a SimpleNamespace is not known: pass `to_item`"):
         ItemForm.of(SimpleNamespace(image=PIXELS[0], label=1)).write(PIXELS[0], 1)
+
+
+def test_whole_floats_are_labels_and_come_back_as_floats():
+    for label in (3.0, np.float32(3), torch.tensor(3.0)):
+        form = LabelForm.of(label)
+        made = form.write(form.read(label))
+        assert form.read(label) == 3
+        assert type(made) is type(label)
+        assert made == label
+    with pytest.raises(DataError, match="The label is nan: leave the item out"):
+        LabelForm.of(float("nan"))
 
 
 def test_label_forms_tell_types_apart():

@@ -6,8 +6,10 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from synthaug import Pool, mix_loader
 from synthaug.errors import DataError, ParameterError
 from synthaug.mix.baselines import LogitAdjustedLoss, Mixup, balanced_sampler
+from synthaug.pool import Source
 
 
 def test_the_sampler_draws_classes_evenly_and_repeatably():
@@ -34,6 +36,23 @@ def test_counts_that_are_none(counts):
         LogitAdjustedLoss(counts)
     with pytest.raises(ParameterError, match="Expected `tau` to be a number"):
         LogitAdjustedLoss([5, 5], "a")
+
+
+def test_mixup_goes_on_where_it_was():
+    def loader():
+        real = [(np.full((8, 8), i, np.uint8), i % 2) for i in range(8)]
+        pool = Pool.of(np.full((3, 8, 8), 99, np.uint8), [0, 1, 1], Source("by hand", "", 0))
+        return mix_loader(DataLoader(real, 2, collate_fn=Mixup(2, 1.0, random_state=0)), pool, ratio=0.5, seed=0)
+
+    whole, states, batches = loader(), [], []
+    for images, _ in whole:
+        states.append(whole.state_dict())
+        batches.append(images)
+    for seen in (2, 4):
+        again = loader()
+        again.load_state_dict(states[seen - 1])
+        for wanted, (images, _) in zip(batches[seen:] or [images for images, _ in whole], again, strict=True):
+            assert torch.equal(images, wanted)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -8,6 +8,7 @@ import albumentations
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from synthaug import Pool, SyntheticMixTransform
 from synthaug.errors import DataError, ParameterError
@@ -51,6 +52,28 @@ def test_the_weight_lies_in_its_range_and_floats_are_not_rounded():
     out = floats(image=black((8, 9, 3), "float32"), label=0)
     assert (out["image"].dtype, value(out)) == (np.float32, 25.0)
     assert SyntheticMixTransform(pool(), p=1)(image=black((8, 9, 1)), label=0)["image"].shape == (8, 9, 1)
+
+
+class Black:
+    """A dataset of the user's own, with the transform in it."""
+
+    def __init__(self):
+        self.pipeline = albumentations.Compose([SyntheticMixTransform(pool(), alpha=(0.1, 0.9), p=1)], seed=0)
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return value(self.pipeline(image=black(), label=0))
+
+
+def test_it_draws_anew_in_every_worker_and_epoch():
+    def epochs():
+        loader = DataLoader(Black(), 2, num_workers=2, generator=torch.Generator().manual_seed(0))
+        return [tuple(batch.tolist()) for _ in range(2) for batch in loader]
+
+    assert len(set(epochs())) == 4
+    assert epochs() == epochs()
 
 
 def test_the_seed_of_the_pipeline_fixes_it():

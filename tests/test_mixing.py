@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections import Counter, namedtuple
+from dataclasses import dataclass
 
 import albumentations
 import numpy as np
@@ -123,6 +124,63 @@ def test_an_albumentations_pipeline_takes_tensors_and_pil_images():
     assert grey[0].tolist() == list(range(8, -1, -1))
 
 
+@dataclass(frozen=True)
+class Item:
+    image: np.ndarray
+    label: int
+
+
+def test_the_image_of_a_dataclass_is_transformed():
+    real = [Item(*pair) for pair in pairs()]
+    for settings in ({}, {"to_item": Item}):
+        mixed = MixedDataset(real, pool(), transform=lambda image: 255 - image, **settings)
+        assert [(type(mixed[place]), mixed[place].image[0, 0]) for place in (1, 12)] == [(Item, 254), (Item, 155)]
+
+
+def noisy(seed=None):
+    return albumentations.Compose([albumentations.GaussNoise(std_range=(0.2, 0.2), p=1)], seed=seed)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
+@pytest.mark.parametrize("seed", [None, 1])
+def test_an_albumentations_pipeline_draws_anew_and_the_same_for_any_number_of_workers(seed):
+    def loader(**settings):
+        plain = DataLoader([(images(1)[0], 0)] * 8, batch_size=2, **settings)
+        return mix_loader(plain, pool(labels=[0] * 6), ratio=0.5, seed=0, transform=noisy(seed))
+
+    def epochs(loader):
+        return [batch[0].numpy().tobytes() for _ in range(2) for batch in loader]
+
+    alone = epochs(loader())
+    assert len(set(alone)) == 8
+    for settings in ({"num_workers": 4}, {"num_workers": 1, "persistent_workers": True}):
+        assert epochs(loader(**settings)) == alone
+    stopped = loader(num_workers=1)
+    state = [stopped.state_dict() for _ in stopped][1]
+    again = loader(num_workers=1)
+    again.load_state_dict(state)
+    assert epochs(again)[:2] == alone[2:4]
+
+
+def test_flips_of_a_seeded_pipeline_do_not_move_together():
+    flips = albumentations.Compose([albumentations.HorizontalFlip(), albumentations.VerticalFlip()], seed=0)
+    corners = np.arange(4, dtype=np.uint8).reshape(2, 2).repeat(4, 0).repeat(4, 1)
+    loader = mix_loader(DataLoader([(corners, 0)] * 40, batch_size=8), EMPTY, ratio=0.0, transform=flips)
+    assert {int(image[0, 0]) for batch, _ in loader for image in batch} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_albumentations_pipeline_follows_torch_in_a_plain_loader(workers):
+    def epochs():
+        torch.manual_seed(0)
+        mixed = MixedDataset([(images(1)[0], 0)] * 4, pool(labels=[0] * 6), transform=noisy())
+        loader = DataLoader(mixed, batch_size=5, num_workers=workers)
+        return [batch[0].numpy().tobytes() for _ in range(2) for batch in loader]
+
+    assert epochs() == epochs()
+    assert len(set(epochs())) == 4
+
+
 def test_a_transform_in_place_leaves_pool_alone():
     def blank(image):
         image[...] = 0
@@ -181,7 +239,7 @@ class Stream(IterableDataset):
             [(image[:, :8], label) for image, label in pairs()],
             pool(),
             DataError,
-            r"Expected synthetic images of shape \(8, 8\), as in the data set, got \(8, 9\)",
+            r"A synthetic item \(.*\(8, 9\), int\)\) does not fit in a batch with a real one .*pass a `transform`",
         ),
     ],
 )
@@ -438,6 +496,16 @@ def test_the_seed_is_that_of_torch_unless_given():
         return values(mix_loader(DataLoader(pairs(), batch_size=4), pool(), ratio=1.0))
 
     assert epoch(1) == epoch(1) != epoch(2)
+
+
+def test_processes_that_were_seeded_apart_share_no_synthetic_item():
+    def taken(rank):
+        torch.manual_seed(rank)
+        sampler = DistributedSampler(range(12), num_replicas=2, rank=rank)
+        loader = mix_loader(DataLoader(pairs(), batch_size=3, sampler=sampler), pool(), ratio=0.5)
+        return [value for batch in values(loader) for value in batch[3:]]
+
+    assert sorted(taken(0) + taken(1)) == [100, 101, 102, 103, 104, 105]
 
 
 # --- going on ---------------------------------------------------------------------------------------------------------

@@ -3,12 +3,17 @@
 import hashlib
 import json
 import logging
+import multiprocessing
 import os
 import subprocess
 import sys
+import time
 import warnings
 from collections import Counter
+from datetime import timedelta
+from types import SimpleNamespace
 
+import albumentations
 import numpy as np
 import pytest
 import pytorch_lightning as pl
@@ -33,6 +38,7 @@ from synthaug import (
 )
 from synthaug.errors import DataError, DataTypeError, ParameterError, StorageError
 from synthaug.fingerprint import digests, fingerprint
+from synthaug.mix.lightning import _from_first
 from synthaug.mix.loader import MixedLoader
 from synthaug.pool import Source
 
@@ -280,11 +286,26 @@ def test_several_training_loaders_are_refused_with_the_reason(several, tmp_path)
         run.fit(Classifier(), loaders)
 
 
+def test_images_of_several_sizes_are_resized_for_the_synthesizer_and_by_the_transform(tmp_path):
+    """As photographs in a folder come: each of its own size, and resized on the way into a batch."""
+    photographs = [
+        (Image.fromarray(image).resize((8 + i % 3, 9)), int(y)) for i, (image, y) in enumerate(zip(X, Y, strict=True))
+    ]
+    transform = albumentations.Compose([albumentations.Resize(8, 8), albumentations.HorizontalFlip()])
+    mix = SyntheticMix(quick(), size=(8, 8), transform=transform)
+    model = Classifier()
+    trainer(tmp_path, mix, epochs=1).fit(model, DataLoader(photographs[:64], batch_size=32))
+    assert mix.pool_.records.shape == (32, 8, 8)
+    assert model.sizes == [48, 48]
+    with pytest.raises(DataError, match=r"resize all, `read_images\(source, size=\(9, 8\)\)`"):
+        trainer(tmp_path, SyntheticMix(quick(), transform=transform)).fit(model, DataLoader(photographs, batch_size=32))
+
+
 def test_a_pool_that_saw_validation_items_is_refused(tmp_path):
     seen = Source("copier", fingerprint(X[:140], Y[:140]), 0, digests=digests(X[:140], Y[:140]))
     leaky = SyntheticMix(pool=Pool.of(X[:60], Y[:60], seen))
     run = trainer(tmp_path, leaky)
-    with pytest.raises(DataError, match=r"was trained on 20 of 40 validation items .* \(the first is item 0\)"):
+    with pytest.raises(DataError, match=r"was trained on 20 of 40 validation items \(the first is item 0\)"):
         run.fit(Classifier(), datamodule=Digits())
     assert type(run.fit_loop._data_source).__name__ == "_DataLoaderSource"
 
@@ -342,6 +363,24 @@ def test_a_grid_shows_synthetic_images_beside_real_ones(tmp_path):
     assert images == [(name, (982, 778, 3), 0, "HWC"), (name, (982, 778, 3), 3, "HWC")]
 
 
+class Loses(CSVLogger):
+    def log_image(self, key, images):
+        raise OSError("disk full")
+
+
+def test_a_grid_that_cannot_be_drawn_ends_no_training(tmp_path):
+    class Sizes(Digits):
+        def train_dataloader(self):
+            larger = [(image.repeat(2, 0).repeat(2, 1), label) for image, label in TRAIN]
+            return DataLoader([*TRAIN[:60], *larger[60:]], batch_size=12)
+
+    mix = SyntheticMix(pool=POOL, grid_every=1, transform=albumentations.Resize(8, 8))
+    fit(tmp_path, mix, epochs=1, datamodule=Sizes(), logger=CSVLogger(tmp_path, name="", version=""))
+    assert (tmp_path / "synthetic_beside_nearest_real-0.png").exists()
+    with pytest.warns(SynthaugWarning, match="No grid is drawn: OSError: disk full"):
+        fit(tmp_path, mix, epochs=1, logger=Loses(tmp_path, name="lost"))
+
+
 # --- going on ---------------------------------------------------------------------------------------------------------
 
 
@@ -377,6 +416,23 @@ def test_a_refreshing_run_goes_on(tmp_path):
         return fit(tmp_path, mix, ModelCheckpoint(tmp_path, save_top_k=-1, filename="{epoch}"), epochs=3, resume=resume)
 
     assert weights(run()) == weights(run(tmp_path / "epoch=1.ckpt"))
+
+
+@pytest.mark.parametrize(
+    "saved", [{"save_on_train_epoch_end": False}, {"every_n_train_steps": 4}], ids=["in validation", "at the last step"]
+)
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_run_goes_on_from_any_end_of_an_epoch(saved, persistent, tmp_path):
+    settings = {"num_workers": 1, "persistent_workers": True} if persistent else {}
+    data = Digits()
+    data.train_dataloader = lambda: DataLoader(TRAIN, batch_size=32, shuffle=True, **settings)
+
+    def run(resume=None):
+        mix = SyntheticMix(quick(), refresh_every=1, transform=albumentations.Compose([albumentations.Affine(p=1)]))
+        keep = ModelCheckpoint(tmp_path, save_top_k=-1, filename="{step}", **saved)
+        return fit(tmp_path, mix, keep, datamodule=data, epochs=3, resume=resume)
+
+    assert weights(run()) == weights(run(tmp_path / "step=4.ckpt"))
 
 
 # --- two processes ----------------------------------------------------------------------------------------------------
@@ -458,6 +514,35 @@ def test_two_processes_share_neither_real_nor_synthetic_items(mode, workers, tmp
             assert sorted(made) == list(range(100, 120))
     assert told[0]["seen"][0] != told[0]["seen"][1]
     assert told[0].get("pool") == told[1].get("pool")
+
+
+def fit_slowly(rank, folder, ready, told):
+    """Rank 0 takes longer than the processes have for a collective."""
+    ready.wait()
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2, timeout=timedelta(seconds=1)
+    )
+
+    def broadcast(value):
+        values = [value]
+        torch.distributed.broadcast_object_list(values)
+        return values[0]
+
+    trainer = SimpleNamespace(is_global_zero=rank == 0, strategy=SimpleNamespace(broadcast=broadcast))
+    told.put(_from_first(trainer, lambda: time.sleep(1.5) or "pool"))
+    torch.distributed.destroy_process_group()
+
+
+def test_processes_wait_for_a_fit_that_takes_long(tmp_path):
+    context = multiprocessing.get_context("fork")
+    shared = context.Barrier(2), context.Queue()
+    ranks = [context.Process(target=fit_slowly, args=(rank, tmp_path, *shared)) for rank in range(2)]
+    for one in ranks:
+        one.start()
+    for one in ranks:
+        one.join()
+    assert [one.exitcode for one in ranks] == [0, 0]
+    assert [shared[1].get() for _ in ranks] == ["pool", "pool"]
 
 
 def test_a_loader_in_the_trainer_is_a_mixed_one(tmp_path):

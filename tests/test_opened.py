@@ -194,7 +194,7 @@ def test_shares_of_classes_and_weights_hold(folder):
 
 
 def test_what_does_not_fit_is_refused_as_of_a_pool_in_memory(folder):
-    with pytest.raises(DataError, match="Expected synthetic images of shape"):
+    with pytest.raises(DataError, match="A synthetic item .* does not fit in a batch with a real one"):
         MixedDataset([(np.zeros((9, 9), np.uint8), 0)], folder)
     with pytest.raises(DataError, match="Expected synthetic labels of type str"):
         MixedDataset([(np.zeros((8, 8), np.uint8), "a")], folder)

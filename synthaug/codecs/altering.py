@@ -13,7 +13,7 @@ from torch import Tensor
 from synthaug.arrays import as_array, is_array
 from synthaug.codecs.base import Codec
 from synthaug.errors import DataError
-from synthaug.pipelines import is_albumentations, transformed
+from synthaug.pipelines import is_albumentations, reseed, transformed
 from synthaug.rng import isolated
 
 __all__ = ["Altering"]
@@ -51,7 +51,7 @@ class Altering:
             return x
         with isolated(seed):
             if self.seeded:
-                self.pipeline.set_random_seed(seed % 2**32)
+                reseed(self.pipeline, seed)
             images = np.stack([self._altered(image) for image in self.codec.decode(x)])
         try:
             return self.codec.encode(images)

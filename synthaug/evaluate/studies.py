@@ -260,7 +260,7 @@ def _content(value: Any, inner: Callable[[Any], Any]) -> Any:
         problem, hashes = attempt(row_hashes, frame)
         if problem is None:
             return [_sha(hashes), [[str(name), str(dtype)] for name, dtype in frame.dtypes.items()]]
-    elif hasattr(value, "__array__"):
+    elif hasattr(value, "__array__") or hasattr(value, "__array_interface__"):  # the latter of PIL images
         array = np.asarray(value.detach() if hasattr(value, "detach") else value)
         if array.dtype != object:
             return [str(array.dtype), array.shape, _sha(array)]

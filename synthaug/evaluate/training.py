@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,20 +12,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synthaug.errors import DataError, ParameterError, raise_problems
+from synthaug.errors import DataError, ParameterError, SynthaugWarning, listed, raise_problems
 from synthaug.evaluate.comparison import check_store
 from synthaug.evaluate.paired import Split, make_splits
 from synthaug.evaluate.results import Comparison, collect
 from synthaug.evaluate.studies import attempt, digest, identity, measured, run_cells, versions
 from synthaug.evaluate.wording import POOLED
 from synthaug.labels import check_labels
-from synthaug.rng import RandomState, as_seed, derive
+from synthaug.rng import RandomState, as_seed, derive, untouched
+from synthaug.schema import plain
 
 __all__ = ["Rows", "compare_training"]
 
 Arm = Callable[[Any, list[int], int], Any] | None
 Train = Callable[[Any, int], Any]
 Score = Callable[[Any, Any], float | Mapping[str, float]]
+_READ = 20_000  # items that are looked through for doubles
 
 
 def compare_training(
@@ -71,7 +74,8 @@ def compare_training(
         progress: As in `compare`.
 
     Returns:
-        The scores. Anything that raises loses its cell, with a `SynthaugWarning`, and the rest goes on.
+        The scores. Anything that raises loses its cell, with a `SynthaugWarning`, and the rest goes on. There is also
+        a warning if test items equal training items of their split (looked for in data sets of up to 20,000 items).
 
     Raises:
         DataError: labels or groups that do not fit; splits that cannot be scored; "real" failed everywhere.
@@ -94,6 +98,7 @@ def compare_training(
     _check(chosen, trains, score, seeds)
     classes = None if labels is None else check_labels(labels, dataset)
     places = make_splits(splits, range(len(dataset)), classes, seed, groups)
+    _warn_of_doubles(dataset, places)
     study = _Study(chosen, trains, score, dataset, places, seed)
     cells = [(arm, split, repeat) for arm in chosen for split in range(len(places)) for repeat in range(seeds)]
     work = functools.partial(_train_cell, study)
@@ -116,6 +121,31 @@ def compare_training(
         },
         versions=versions(),
     )
+
+
+def _warn_of_doubles(dataset: Any, splits: list[Split]) -> None:
+    """Warn of the split with the most test items that equal a training item."""
+    if len(dataset) > _READ:
+        return
+
+    def known() -> np.ndarray | None:
+        single = isinstance(plain(dataset[0]), bool | int | float | str)  # such are often equal by chance
+        return None if single else np.array([digest(identity(dataset[i])) for i in range(len(dataset))])
+
+    with untouched():  # items may draw random crops
+        problem, keys = attempt(known)
+    if problem is not None or keys is None:  # items that raise are met again in training; others cannot be told apart
+        return
+    doubles = [test[np.isin(keys[test], keys[train])] for train, test in splits]
+    worst = max(range(len(splits)), key=lambda i: len(doubles[i]))
+    if len(doubles[worst]):
+        warnings.warn(
+            f"In split {worst}, {len(doubles[worst])} of {len(splits[worst][1])} test items equal a training item: "
+            f"{listed(doubles[worst].tolist())}. Scores on them are too good, most of all those of arms that repeat or "
+            "learn training items: drop doubles, or keep them together with `groups`.",
+            SynthaugWarning,
+            stacklevel=3,
+        )
 
 
 class Rows:

@@ -46,8 +46,9 @@ class ConditionalGAN(GeneratorModule):
         vicinity: Noise around flat training records in standard deviations of their class; see `Vicinity`.
         augment: The share of grids that the critic sees changed in the end, when there are up to 5,000; fewer if more.
         temperature: Multiplies the latents when records are drawn: 0.8, or 1.
-        features: By which drawn grids are compared with real ones while training, to keep the best weights: from
-            `(n, channels, height, width)` in [-1, 1] to `(n, d)`. It is not saved.
+        features: By which drawn grids are compared with real ones while training: from `(n, channels, height, width)`
+            in [-1, 1] to `(n, d)`. They tell whether a class collapses and, from 2,000 records on, of which some are
+            then held out, which weights are the best. It is not saved.
 
     >>> from synthaug.spec import Field, Spec
     >>> spec = Spec((3,), (Field("age", "number"), Field("sex", "category", 2)))

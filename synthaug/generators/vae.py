@@ -42,8 +42,9 @@ class ConditionalVAE(GeneratorModule):
             they draw is not moved. Both fade as classes grow.
         temperature: Multiplies the deviation of a latent from the mean of a small class: 0.8, or 0.9.
         category_temperature: Divides the logits of categories of a small class.
-        features: By which drawn grids are compared with real ones while training, to keep the best weights: from
-            `(n, channels, height, width)` in [-1, 1] to `(n, d)`. It is not saved.
+        features: By which drawn grids are compared with real ones while training: from `(n, channels, height, width)`
+            in [-1, 1] to `(n, d)`. They tell whether a class collapses and, from 2,000 records on, of which some are
+            then held out, which weights are the best. It is not saved.
 
     >>> from synthaug.spec import Field, Spec
     >>> spec = Spec((3,), (Field("age", "number"), Field("sex", "category", 2)))

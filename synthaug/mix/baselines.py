@@ -93,7 +93,8 @@ class Mixup:
     Other Arguments:
         random_state: A seed or generator.
 
-    Batches are `(images float32, labels (n, n_classes))`; `torch.nn.CrossEntropyLoss` takes such labels.
+    Batches are `(images float32, labels (n, n_classes))`; `torch.nn.CrossEntropyLoss` takes such labels. In the loader
+    of `mix_loader` or `SyntheticMix`, a run that goes on draws what it would have drawn, unless workers collate.
 
     Raises:
         ParameterError: an `alpha` that is not positive.
@@ -108,6 +109,14 @@ class Mixup:
             raise ParameterError(f"Expected `alpha` to be a number above 0, got {alpha!r}.")
         self.n_classes, self.alpha, self._seed = n_classes, alpha, as_seed(random_state)
         self._rng, self._worker = numpy_rng(self._seed, "mixup"), 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where its stream is, in plain values."""
+        return dict(self._rng.bit_generator.state)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self._rng.bit_generator.state = dict(state_dict)
 
     def __call__(self, items: Sequence[tuple[Any, int]]) -> tuple[Tensor, Tensor]:
         """Mix each item with another of the batch."""

@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from synthaug.errors import DataError, DataTypeError, MismatchWarning, ParameterError, SynthaugError
 from synthaug.image_sources import check_map_style
 from synthaug.items import ItemForm
 from synthaug.mix.matching import glance, images_in, known_labels, label_problem, value_problem
 from synthaug.opened import AnyPool, OpenPool, as_pool
-from synthaug.pipelines import transformed
+from synthaug.pipelines import is_albumentations, reseed, transformed
 from synthaug.pool import Pool
-from synthaug.rng import isolated
+from synthaug.rng import derive, isolated
 from synthaug.schema import plain
 
-__all__ = ["FLAG", "MixedDataset", "check_real", "find_mixed"]
+__all__ = ["FLAG", "Batch", "MixedDataset", "check_real", "find_mixed"]
 
 FLAG = "is_synthetic"
 ToItem = Callable[[Any, Any], Any]
+
+
+class Batch(list[int]):
+    """The positions of a batch, with what fixes its random transforms in whatever process they run.
+
+    Args:
+        positions: Of items in a `MixedDataset`.
+        seed: Of the run.
+        which: The epoch, the process of several that train, and the number of the batch.
+
+    >>> batch = Batch([3, 1], 0, (2, 0, 7))
+    >>> batch, batch.which
+    ([3, 1], (2, 0, 7))
+    """
+
+    def __init__(self, positions: Iterable[int], seed: int, which: tuple[int, ...]) -> None:
+        super().__init__(positions)
+        self.seed, self.which = seed, which
 
 
 class MixedDataset(Dataset[Any]):
@@ -35,7 +54,8 @@ class MixedDataset(Dataset[Any]):
         pool: Synthetic records like those of `real`: a `Pool`, or the folder of one, which is read as it is needed if
             it is large (see `OpenPool`).
         to_item: Makes an item of a record and its label; by default an item that looks like the first real one.
-        transform: Applied to the image of real and synthetic items alike: any callable, or an albumentations pipeline.
+        transform: Applied to the image of real and synthetic items alike: any callable, or an albumentations pipeline,
+            which draws anew in each epoch and worker, by the seed of torch.
         flag: Whether to say in each item if it is synthetic: at the end of a tuple, or as "is_synthetic" in a dict.
 
     Other Arguments:
@@ -85,6 +105,8 @@ class MixedDataset(Dataset[Any]):
         self._codes, self._levels = _coded(pool.labels)
         self._shared = bool(shared)
         self._records = _hold(pool, shared=self._shared)
+        self._seeds = is_albumentations(transform)
+        self._begun: int | None = None  # with which seed of torch the transform began in this process
         with isolated(0):  # the user's item may draw a random crop
             first = real[0]
             self._form = form = None if to_item is not None else _form(first, self._levels, image, label)
@@ -92,7 +114,7 @@ class MixedDataset(Dataset[Any]):
             self._place = _place_of(first, image) if form is None else form.image
             self._written = _written(form, blank, self._levels)
             if len(pool) and to_item is None:
-                _check_alike(self._finish(first, False), self[self.n_real])
+                _check_alike(self._finish(first, False), self._finish(self._synthetic([0])[0], True))
         if look:
             self.warn_of_misfit()
 
@@ -120,6 +142,7 @@ class MixedDataset(Dataset[Any]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"Expected an index below {len(self)}, got {index}.")
         index = index % len(self)
+        self._begin(None)
         if index < self.n_real:
             return self._finish(self.real[index], False)
         return self._finish(self._synthetic([index - self.n_real])[0], True)
@@ -136,6 +159,7 @@ class MixedDataset(Dataset[Any]):
         else:
             items, synthetic = self._real([index for index in indices if index < n]), self._synthetic(made)
         if self.flag or self.transform is not None:
+            self._begin(indices)
             items = [self._finish(item, False) for item in items]
             synthetic = [self._finish(item, True) for item in synthetic]
         if ordered:
@@ -231,6 +255,19 @@ class MixedDataset(Dataset[Any]):
             return self._records.take(rows)
         records = self.records
         return records.iloc[rows] if isinstance(records, pd.DataFrame) else records[rows]
+
+    def _begin(self, indices: Any) -> None:
+        """Give an albumentations pipeline its randomness: alone, it repeats itself in every worker and epoch."""
+        if not self._seeds:
+            return
+        own, process = getattr(self.transform, "seed", None), torch.initial_seed()
+        if isinstance(indices, Batch):
+            seed = derive(indices.seed if own is None else own, "transform", *indices.which)
+        elif process == self._begun or (own is not None and get_worker_info() is None):
+            return
+        else:
+            seed, self._begun = derive(process, "transform"), process
+        reseed(self.transform, seed)
 
     def _finish(self, item: Any, synthetic: bool) -> Any:
         """Transform and flag an item."""
@@ -334,7 +371,7 @@ def _written(form: ItemForm | None, records: Any, levels: list[Any]) -> _Written
 
 def _place_of(item: Any, image: Any) -> Any:
     """Where the image is in an item that is made by the user."""
-    return image if image is not None else "image" if isinstance(item, Mapping) else 0
+    return image if image is not None else "image" if isinstance(item, Mapping) or is_dataclass(item) else 0
 
 
 def _with_image(item: Any, place: Any, transform: Callable[..., Any]) -> Any:
@@ -344,6 +381,8 @@ def _with_image(item: Any, place: Any, transform: Callable[..., Any]) -> Any:
         values = list(item)
         values[place] = transformed(transform, values[place])
         return _like(item, values)
+    if is_dataclass(item) and not isinstance(item, type):
+        return replace(item, **{place: transformed(transform, getattr(item, place))})
     raise DataTypeError(
         f"The image within an item of type {type(item).__name__} cannot be replaced: let your dataset and `to_item` "
         "apply the transform."
@@ -372,7 +411,8 @@ def _check_alike(real: Any, synthetic: Any) -> None:
     if ours != theirs:
         raise DataError(
             f"A synthetic item ({ours}) does not fit in a batch with a real one ({theirs}): draw the pool from records "
-            "of that shape and type, or pass `to_item`, which makes an item of a record and its label."
+            "of that shape and type, pass a `transform` that brings images of both to one size, or `to_item`, which "
+            "makes an item of a record and its label."
         )
 
 

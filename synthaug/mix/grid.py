@@ -55,20 +55,34 @@ def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray) -> np.ndarra
 
 
 def log_grid(trainer: Any, pool: Pool | OpenPool, real: Any, *, image: Any = None, label: Any = None) -> None:
-    """Draw the grid and give it to every logger of the trainer, or put it beside what it logs as a PNG file."""
+    """Draw the grid and give it to every logger of the trainer, or put it beside what it logs as a PNG file.
+
+    Real images of another form than those of the pool are left out.
+
+    Warns:
+        SynthaugWarning: there is no grid, whatever the reason: training goes on.
+    """
+    try:
+        _log(trainer, pool, real, image, label)
+    except Exception as error:  # of the user's items or loggers
+        problem = f"No grid is drawn: {type(error).__name__}: {error} Leave out `grid_every`, or see to this."
+        warnings.warn(problem, SynthaugWarning, stacklevel=2)
+
+
+def _log(trainer: Any, pool: Pool | OpenPool, real: Any, image: Any, label: Any) -> None:
     if isinstance(pool, OpenPool):
-        pool = pool.keep(np.concatenate([np.flatnonzero(pool.labels == label)[:_EACH] for label in pool.counts()]))
+        pool = pool.keep(np.concatenate([np.flatnonzero(pool.labels == one)[:_EACH] for one in pool.counts()]))
     if not isinstance(pool.records, np.ndarray):
         return
     form = ItemForm.of(real[0], image=image, label=label)
     places = np.unique(np.linspace(0, len(real) - 1, min(_REAL, len(real))).astype(int))
-    images = np.stack([form.read(real[int(place)])[0] for place in places])
-    if images.shape[1:] != pool.records.shape[1:] or images.dtype != pool.records.dtype:
-        told = f"{pool.records.dtype} {pool.records.shape[1:]} beside {images.dtype} {images.shape[1:]}"
-        problem = f"No grid is drawn: synthetic and real images differ in form ({told})."
-        warnings.warn(problem, SynthaugWarning, stacklevel=2)
-        return
-    picture = draw_grid(pool.records, pool.labels.tolist(), images)
+    images = [form.read(real[int(place)])[0] for place in places]
+    wanted = pool.records.shape[1:], pool.records.dtype
+    alike = [image for image in images if (image.shape, image.dtype) == wanted]
+    if not alike:
+        told = f"{wanted[1]} {wanted[0]} beside {images[0].dtype} {images[0].shape}"
+        raise DataError(f"Synthetic and real images differ in form ({told}).")
+    picture = draw_grid(pool.records, pool.labels.tolist(), np.stack(alike))
     name, epoch = "synthetic_beside_nearest_real", trainer.current_epoch
     for logger in trainer.loggers:
         add_image = getattr(getattr(logger, "experiment", None), "add_image", None)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,22 +22,19 @@ from sklearn.base import clone
 from torch.utils.data import DataLoader
 
 from synthaug.errors import (
-    DataError,
     DataTypeError,
     ParameterError,
     StorageError,
-    SynthaugError,
-    SynthaugWarning,
     raise_problems,
 )
 from synthaug.fingerprint import fingerprint
 from synthaug.images import ImageRecords, read_images
-from synthaug.items import ItemForm
 from synthaug.mix.accepting import draw_accepted
 from synthaug.mix.dataset import MixedDataset, ToItem, find_mixed
 from synthaug.mix.drawing import Allocation, apportion
 from synthaug.mix.grid import log_grid
 from synthaug.mix.loader import MixedBatchSampler, MixedLoader, Ratio, check_loader, mix_loader, ratio_in
+from synthaug.mix.validation import check_validation, nearer_to_training
 from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pool import Pool
 from synthaug.rng import as_seed, derive, isolated
@@ -54,7 +51,7 @@ _HOOKS = (
     *("transfer_batch_to_device", "on_before_batch_transfer", "on_after_batch_transfer"),
 )
 _FAR = 1_000  # epochs that are asked for their ratio if there is no end to them
-_CHECKED = 10_000  # validation items that are compared with what the generator saw
+_PATIENCE = timedelta(days=365)  # of processes that wait for the first one to fit
 
 
 class MixedDataModule(pl.LightningDataModule):
@@ -104,7 +101,8 @@ class MixedDataModule(pl.LightningDataModule):
         self._log_hyperparams = datamodule._log_hyperparams
         for name in _HOOKS:  # only those that the user's has: Lightning looks which are there
             if is_overridden(name, datamodule):
-                setattr(self, name, getattr(datamodule, name))
+                setattr(self, name, self._checked if name == "val_dataloader" else getattr(datamodule, name))
+        self._pool, self._names = pool, {"image": image, "label": label}
         self._mix = partial(
             mix_loader,
             pool=pool,
@@ -140,6 +138,13 @@ class MixedDataModule(pl.LightningDataModule):
     def hparams_initial(self) -> Any:
         """The hyper-parameters that the user's module was made with."""
         return self.datamodule.hparams_initial
+
+    def _checked(self) -> Any:
+        """The user's validation loaders; see `check_validation` for what is said of them."""
+        loaders = self.datamodule.val_dataloader()
+        for loader in _loaders(loaders):
+            check_validation(loader.dataset, as_pool(self._pool), **self._names)
+        return loaders
 
     def train_dataloader(self) -> MixedLoader:
         """The user's loader, mixed."""
@@ -181,6 +186,8 @@ class SyntheticMix(pl.Callback):
     Other Arguments:
         image: Where the image is in an item; by default 0 in a tuple and "image" in a dict.
         label: Where the label is in an item; by default 1 in a tuple and "label" in a dict.
+        size: `(height, width)` to which images are resized for the synthesizer, where they differ in size; let
+            `transform` bring all items to one size.
         grid_every: Epochs after which a picture of synthetic images, each beside the nearest real one, goes to your
             loggers; by default never.
 
@@ -188,12 +195,19 @@ class SyntheticMix(pl.Callback):
         pool_: The synthetic records in use.
         synthesizer_: What they were drawn from, in the first process.
 
+    Your loggers get, each epoch: `synthetic/ratio`; `synthetic/pool_age`, in epochs; `synthetic/items`, how many there
+    were; `synthetic/accepted`, the share of drawn images that the criteria accept; and `synthetic/nearer_to_training`,
+    the share of the first pool that is nearer to a training image than to any of as many validation images, which is
+    half if nothing is memorised.
+
     A run that goes on from a checkpoint (`fit(ckpt_path=...)`) sees the batches that it would have seen, from the end
-    of an epoch or from the middle of one, and ends in the same weights; random transforms in workers are beyond reach.
+    of an epoch, from validation or from the middle of an epoch, and ends in the same weights. A `transform` of
+    albumentations draws what it would have drawn; other random code in workers, and in all processes but the first of
+    several, is beyond reach.
 
     Raises:
-        DataError: the generator has seen items of the validation set, or makes no image of some class that the
-            `criteria` accept (when training starts).
+        DataError: the generator has seen more than a tenth of the validation set (of less there is a warning), or makes
+            no image of some class that the `criteria` accept (when training starts).
 
     >>> SyntheticMix(ratio=-1.0)
     Traceback (most recent call last):
@@ -219,13 +233,14 @@ class SyntheticMix(pl.Callback):
         allocation: str | Mapping[Any, float] = "pool",
         image: Any = None,
         label: Any = None,
+        size: tuple[int, int] | None = None,
         grid_every: int | None = None,
     ) -> None:
         check_criteria(criteria)
         raise_problems(_problems(synthesizer, pool, ratio, criteria, refresh_every, grid_every), ParameterError)
         self.synthesizer, self.pool, self.ratio, self.refresh_every = synthesizer, pool, ratio, refresh_every
         self.seed, self.image, self.label, self.grid_every = seed, image, label, grid_every
-        self.allocation, self.criteria = allocation, criteria
+        self.allocation, self.criteria, self.size = allocation, criteria, size
         self.seed_: int | None = None if seed is None else as_seed(seed)
         self._mix = partial(
             mix_loader,
@@ -242,6 +257,7 @@ class SyntheticMix(pl.Callback):
         self._counts: Mapping[Any, int] = {}
         self._images: ImageRecords | None = None  # of the training set, for the criteria
         self._accepted: float | None = None  # the share of what was drawn last, in the first process
+        self._nearer: float | None = None  # the share of the pool that is nearer to training than to validation images
         self._drawn = 0  # which drawing of the pool is in use
 
     # --- the run ------------------------------------------------------------------------------------------------------
@@ -254,8 +270,7 @@ class SyntheticMix(pl.Callback):
         self.pool_, self._drawn = self.pool if isinstance(self.pool, Pool | OpenPool) else None, 0
         if self.pool_ is None and self._most(trainer) > 0:
             self._requested = _request_dataloader(self._source)
-            pool = self._first_pool(trainer, self._requested) if trainer.is_global_zero else None
-            self.pool_ = trainer.strategy.broadcast(pool)
+            self.pool_ = _from_first(trainer, lambda: self._first_pool(trainer, self._requested))
         trainer.fit_loop._data_source = _MixedSource(self._source.instance, self._source.name, self, trainer)
 
     def mixed(self, trainer: pl.Trainer, loader: Any) -> Any:
@@ -266,11 +281,20 @@ class SyntheticMix(pl.Callback):
         return _resumed(trainer, self._mix(loader, self.pool_, seed=self.seed_, epoch=_epoch_of(trainer)))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look whether validation is what it should be."""
-        if self.pool_ is None:
+        """Look whether validation is what it should be, and how much of the training images the pool has memorised."""
+        self._nearer = None
+        loader = trainer.train_dataloader
+        if self.pool_ is None or not isinstance(loader, MixedLoader):
             return
-        for loader in _loaders(trainer.val_dataloaders):
-            _check_validation(loader.dataset, self.pool_, self.image, self.label)
+        assert isinstance(loader.dataset, MixedDataset)
+        assert self.seed_ is not None
+        names = {"image": self.image, "label": self.label}
+        for held_out in _loaders(trainer.val_dataloaders):
+            check_validation(held_out.dataset, self.pool_, **names)
+            if self._nearer is None and find_mixed(held_out.dataset) is None:
+                self._nearer = nearer_to_training(
+                    self.pool_, loader.dataset.real, held_out.dataset, seed=self.seed_, **names
+                )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw a new pool if it is time to, and say which epoch it is."""
@@ -290,7 +314,7 @@ class SyntheticMix(pl.Callback):
                 log_grid(trainer, self.pool_, dataset.real, image=self.image, label=self.label)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the ratio, the age of the pool in epochs, the synthetic items of the epoch, and the share accepted."""
+        """Log the ratio, the age of the pool in epochs, the synthetic items of the epoch, and shares of the pool."""
         loader = trainer.train_dataloader
         if not isinstance(loader, MixedLoader):
             return
@@ -303,6 +327,8 @@ class SyntheticMix(pl.Callback):
         }
         if self._accepted is not None:
             figures["synthetic/accepted"] = self._accepted
+        if self._nearer is not None:
+            figures["synthetic/nearer_to_training"] = self._nearer
         pl_module.log_dict(figures, on_step=False, on_epoch=True, batch_size=1)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -340,7 +366,7 @@ class SyntheticMix(pl.Callback):
             return as_pool(folder)
         check_loader(loader)
         with isolated(0):  # items may draw random crops
-            images = read_images(loader.dataset, image=self.image, label=self.label)
+            images = read_images(loader.dataset, size=self.size, image=self.image, label=self.label)
         if folder is not None and there:
             return _load_matching(folder, images)
         self.synthesizer_ = self._fitted(images)
@@ -378,14 +404,30 @@ class SyntheticMix(pl.Callback):
         if self.refresh_every is None or _epoch_of(trainer) // self.refresh_every == self._drawn:
             return False
         self._drawn = _epoch_of(trainer) // self.refresh_every
-        self.pool_ = trainer.strategy.broadcast(self._sample(self._drawn) if trainer.is_global_zero else None)
+        self.pool_ = _from_first(trainer, lambda: self._sample(self._drawn))
         return True
 
 
 def _epoch_of(trainer: pl.Trainer) -> int:
-    """The epoch that comes next or runs; `current_epoch` lags behind while a run goes on from the end of an epoch."""
-    processed: int = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]  # of a wider type
-    return processed
+    """The epoch that comes next or runs; Lightning's count lags behind while a run goes on from the end of one."""
+    loop = trainer.fit_loop
+    processed: int = loop.epoch_progress.current.processed  # type: ignore[attr-defined]  # of a wider type
+    return max(processed, *(int(state["epoch"]) for state in loop._combined_loader_states_to_load), 0)
+
+
+def _from_first(trainer: pl.Trainer, make: Callable[[], Pool | OpenPool]) -> Pool | OpenPool:
+    """What the first process makes, in all; the others wait as long as it takes, which most collectives would not."""
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    patient = torch.distributed.new_group(backend="gloo", timeout=_PATIENCE) if several else None
+    try:
+        made: Any = make() if trainer.is_global_zero else None
+        if patient is not None:
+            torch.distributed.barrier(patient)
+    finally:  # which ends the waiting of the others if there was an error
+        if patient is not None:
+            torch.distributed.destroy_process_group(patient)
+    shared: Pool | OpenPool = trainer.strategy.broadcast(made)
+    return shared
 
 
 def _resumed(trainer: pl.Trainer, loader: MixedLoader) -> MixedLoader:
@@ -457,33 +499,3 @@ def _loaders(given: Any) -> list[DataLoader[Any]]:
         return [given]
     parts = given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else ()
     return [loader for part in parts for loader in _loaders(part)]
-
-
-def _check_validation(dataset: Any, pool: Pool | OpenPool, image: Any, label: Any) -> None:
-    """Refuse a generator that has seen validation items, if that can be told; warn of synthetic items among them."""
-    if find_mixed(dataset) is not None:
-        warnings.warn(
-            "The validation loader holds synthetic items (its dataset is a MixedDataset, or a part of one), so its "
-            "scores say little about real ones: validate on real items alone, and mix the training set only.",
-            SynthaugWarning,
-            stacklevel=2,
-        )
-        return
-    blank = pool.blank if isinstance(pool, OpenPool) else pool
-    if isinstance(blank.records, pd.DataFrame) or not all(source.digests for source in pool.sources):
-        return
-    if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__") or not len(dataset):
-        return
-    places = np.unique(np.linspace(0, len(dataset) - 1, min(_CHECKED, len(dataset))).astype(int))
-    try:
-        with isolated(0):
-            form = ItemForm.of(dataset[int(places[0])], image=image, label=label)
-            seen = pool.trained_on(np.stack([form.read(dataset[int(place)])[0] for place in places]))
-    except (SynthaugError, ValueError):  # items of another kind or of mixed sizes: nothing can be told
-        return
-    if seen.any():
-        raise DataError(
-            f"The generator of the pool was trained on {seen.sum()} of {len(places)} validation items that were looked "
-            f"at (the first is item {places[seen.argmax()]}), so the validation score would be too good: fit it on the "
-            "training set alone, or take these items out of the validation set."
-        )

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import floor, isfinite
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from synthaug.errors import DataError, DataTypeError, ParameterError, raise_problems
 from synthaug.items import ItemForm
-from synthaug.mix.dataset import MixedDataset, ToItem, check_real
+from synthaug.mix.dataset import Batch, MixedDataset, ToItem, check_real
 from synthaug.mix.drawing import Allocation, Blocks, draw_weighted, permuted
 from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pool import Pool
@@ -156,7 +156,7 @@ class MixedBatchSampler(BatchSampler):
         """Which of several processes this is."""
         return self._place()[0]
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[Batch]:
         self.running, self.epoch = self.epoch, self.epoch + 1
         resumed, self.resumed = self.resumed, None
         if resumed is not None and self.rank == 0:  # whose states they are
@@ -170,15 +170,15 @@ class MixedBatchSampler(BatchSampler):
                 _put_back(resumed["now"], [])  # generators of samplers are where they belong
         yield from batches
 
-    def _mixed(self, epoch: int) -> Iterator[list[int]]:
+    def _mixed(self, epoch: int) -> Iterator[Batch]:
         ratio = ratio_in(self.ratio, epoch)
         if ratio > 0 and self.n_synthetic == 0:
             raise ParameterError(f"Expected a pool of at least one record for a ratio of {ratio}, got an empty one.")
         synthetic = self._synthetic(epoch, ratio)
         seen = given = self.taken = 0
         batches: Iterator[Any] = super().__iter__() if self.batch_size else iter(self.sampler)
-        within = _is_within(self.sampler, self.n_real)
-        for batch in batches:
+        within, rank = _is_within(self.sampler, self.n_real), self.rank
+        for number, batch in enumerate(batches):
             if not within and max(batch, default=0) >= self.n_real:
                 raise DataError(
                     f"The sampler gives position {max(batch)}, and there are {self.n_real} real items: let it draw "
@@ -187,7 +187,10 @@ class MixedBatchSampler(BatchSampler):
             seen += len(batch)
             due = floor(ratio * seen + 0.5) - given
             given = self.taken = given + due
-            yield [*batch, *itertools.islice(synthetic, due)] if due else batch
+            mixed = Batch(batch, self.seed, (epoch, rank, number))
+            if due:
+                mixed.extend(itertools.islice(synthetic, due))
+            yield mixed
 
     def _synthetic(self, epoch: int, ratio: float) -> Iterator[int]:
         """Positions without end; each process has every so-manieth of them."""
@@ -222,25 +225,38 @@ class MixedBatchSampler(BatchSampler):
         return super().__len__() if self.batch_size else len(self.sampler)  # type: ignore[arg-type]
 
 
+@runtime_checkable
+class _Stateful(Protocol):
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
+
+
 class MixedLoader(DataLoader[Any]):
     """A DataLoader of mixed batches that can say where it is, and go on from there.
 
     Lightning stores and restores this by itself, so that a run that was killed goes on with the batches that it would
     have had. In a loop of your own, put `state_dict()` into your checkpoint and give it back before the next epoch.
 
-    What it holds: the epoch, the batches seen, and the state of global randomness in the main process, which is put
-    back. Random transforms in workers are beyond reach.
+    What it holds: the epoch, the batches seen, the seed, and the states of global randomness in the main process, which
+    is put back, and of a `collate_fn` that has a `state_dict`, such as `Mixup`. A `transform` of albumentations draws
+    what it would have drawn, in workers too; other random code in workers is beyond reach.
 
     Args: those of a DataLoader, with a `MixedDataset` and a `MixedBatchSampler`; made by `mix_loader`.
     """
 
     _seen = 0  # batches of the epoch that were handed out
     _skipped = 0  # batches that the next iteration leaves out
+    _loaded: Mapping[str, Any] | None = None  # the state from which the next iteration goes on
 
-    def __iter__(self) -> Any:
-        return self._counted(super().__iter__())
+    def __iter__(self) -> Any:  # a DataLoader draws at once; where Lightning goes on, it may ask in vain and ask again
+        return self._counted(super().__iter__() if self._loaded is None else None)
 
-    def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
+    def _counted(self, batches: Iterator[Any] | None) -> Iterator[Any]:
+        if batches is None:
+            if self.persistent_workers and not self._skipped:  # workers now start anew, and draw a seed for it
+                here = _random(self._mixing.generators)
+                self._mixing.resumed = {"batches": 0, "start": here, "now": here}
+            batches, self._loaded = super().__iter__(), None
         self._seen, self._skipped = self._skipped, 0
         state = vars(self)  # a DataLoader looks at each attribute that is set
         for batch in batches:
@@ -262,10 +278,17 @@ class MixedLoader(DataLoader[Any]):
     def state_dict(self) -> dict[str, Any]:
         """Where the iteration is, in plain values and tensors."""
         sampler, now = self._mixing, _random(self._generators)
-        if sampler.running is None or self._seen >= len(self):
-            epoch = sampler.epoch if sampler.running is None else sampler.running + 1
-            return {"epoch": epoch, "batches": 0, "start": now, "now": now}
-        return {"epoch": sampler.running, "batches": self._seen, "start": sampler.started, "now": now}
+        if self._loaded is not None:
+            return {**self._loaded, "now": now}
+        at_start = sampler.running is None or self._seen >= len(self)
+        return {
+            "epoch": sampler.epoch if sampler.running is None else sampler.running + at_start,
+            "batches": 0 if at_start else self._seen,
+            "start": now if at_start else sampler.started,
+            "now": now,
+            "seed": sampler.seed,
+            "collate": self.collate_fn.state_dict() if isinstance(self.collate_fn, _Stateful) else None,
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Let the next iteration go on from where `state_dict` was taken; global randomness goes back to then.
@@ -276,12 +299,14 @@ class MixedLoader(DataLoader[Any]):
         if sampler.running is None and sampler.epoch > epoch:
             epoch, skipped = sampler.epoch, 0
         sampler.set_epoch(epoch)
-        self._skipped = skipped
+        sampler.seed = state_dict.get("seed", sampler.seed)
+        self._skipped, self._loaded = skipped, {**state_dict, "epoch": epoch, "batches": skipped}
         if sampler.rank == 0:
             _put_back(state_dict["now"], self._generators)
-        if skipped or self.persistent_workers:  # workers that start anew draw a seed that they did not draw then
-            start = state_dict["start"] if skipped else state_dict["now"]
-            sampler.resumed = {"batches": skipped, "start": start, "now": state_dict["now"]}
+            if state_dict.get("collate") is not None and isinstance(self.collate_fn, _Stateful):
+                self.collate_fn.load_state_dict(state_dict["collate"])
+        states = {"start": state_dict["start"], "now": state_dict["now"]}
+        sampler.resumed = {"batches": skipped, **states} if skipped else None
 
 
 def mix_loader(
@@ -311,9 +336,13 @@ def mix_loader(
             then blocks of records come in random order, some of them at a time, shuffled among themselves.
         ratio: Synthetic items for each real one, or a function from the epoch, counted from 0, to that number, such as
             `Annealed`.
-        seed: Which synthetic items are taken, and in which order; by default the seed that torch was given.
+        seed: Which synthetic items are taken, in which order, and what an albumentations `transform` draws; by default
+            the seed that torch was given, and in training over several processes, which may have been given different
+            ones, that of the `DistributedSampler` of your loader, or 0.
         to_item: Makes an item of a record and its label; by default an item that looks like your first one.
-        transform: Applied to the image of real and synthetic items alike: any callable, or an albumentations pipeline.
+        transform: Applied to the image of real and synthetic items alike: any callable, or an albumentations pipeline,
+            which draws anew in each batch of each epoch, the same with any number of workers. If it was given a seed
+            of its own, this fixes it; that of torch, or `seed`, otherwise.
         flag: Whether to say in each item if it is synthetic: at the end of a tuple, or as "is_synthetic" in a dict.
         allocation: "pool" takes each record once before any twice; "balance" fills up rare classes first, so that real
             and synthetic items together are balanced; a dict of label to share takes these shares.
@@ -370,7 +399,7 @@ def mix_loader(
         n_real=dataset.n_real,
         n_synthetic=dataset.n_synthetic,
         ratio=ratio,
-        seed=torch.initial_seed() % 2**63 if seed is None else seed,
+        seed=_default_seed(loader) if seed is None else seed,
         weights=weights,
         allocation=None if allocation == "pool" else Allocation.of(pool.labels, allocation, counts),
         blocks=Blocks(pool.starts, pool.together) if isinstance(pool, OpenPool) else None,
@@ -407,6 +436,14 @@ def check_loader(loader: Any) -> None:
             f"A {type(loader).__name__} iterates in its own way, which a mixed loader would lose: give it a "
             "`MixedDataset` and a `MixedBatchSampler` yourself."
         )
+
+
+def _default_seed(loader: DataLoader[Any]) -> int:
+    """The seed of torch; over several processes one that is sure to be the same in each."""
+    if isinstance(loader.sampler, DistributedSampler):
+        return loader.sampler.seed
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return 0 if several and torch.distributed.get_world_size() > 1 else torch.initial_seed() % 2**63
 
 
 def _read_labels(real: Any, image: Any, label: Any) -> list[Any]:

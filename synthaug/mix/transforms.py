@@ -6,10 +6,13 @@ import os
 from typing import Any
 
 import numpy as np
+from torch.utils.data import get_worker_info
 
 from synthaug.errors import DataError, ParameterError, raise_problems
 from synthaug.opened import AnyPool, as_pool
+from synthaug.pipelines import reseed
 from synthaug.pool import Pool
+from synthaug.rng import derive
 from synthaug.schema import plain
 
 try:
@@ -30,9 +33,10 @@ class SyntheticMixTransform(ImageOnlyTransform):
     `pipeline(image=image, label=label)`, and comes out as it is, since both images are of its class (as metadata goes
     in for `Mosaic` of albumentations; mixing of images is Zhang et al., "mixup", ICLR 2018, here within a class).
 
-    It draws from the generators of the pipeline, so that `Compose(..., seed=...)` fixes it. `to_dict`, `from_dict` and
-    `ReplayCompose` work if the pool is given by its folder, by which it is named there; a replay mixes in the record
-    and the weight that were drawn, whatever the label.
+    It draws from the generators of the pipeline, so that `Compose(..., seed=...)` fixes it; in a worker of a DataLoader
+    by the seed that torch gave the worker, since a pipeline of albumentations repeats itself in each worker and epoch.
+    `to_dict`, `from_dict` and `ReplayCompose` work if the pool is given by its folder, by which it is named there; a
+    replay mixes in the record and the weight that were drawn, whatever the label.
 
     Args:
         pool: The synthetic images, of the shape and dtype of the real ones: a `Pool` or the folder of one. Of a large
@@ -66,6 +70,7 @@ class SyntheticMixTransform(ImageOnlyTransform):
         super().__init__(p=p)
         self.alpha = float(alpha[0]), float(alpha[1])
         self.metadata_key = metadata_key
+        self._worker: int | None = None  # the seed of the worker in which it was used last
         self.pool = os.fspath(pool) if isinstance(pool, str | os.PathLike) else pool
         self._pool = as_pool(pool)
         records = self._pool.records if isinstance(self._pool, Pool) else self._pool.blank.records
@@ -79,6 +84,14 @@ class SyntheticMixTransform(ImageOnlyTransform):
     def available_keys(self) -> set[str]:
         """What a strict `Compose` lets through."""
         return {*super().available_keys, self.metadata_key}
+
+    def should_apply(self, force_apply: bool = False) -> bool:
+        """Whether to mix this time."""
+        worker = get_worker_info()
+        if worker is not None and worker.seed != self._worker:
+            reseed(self, derive(worker.seed, "mix"))
+            self._worker = worker.seed
+        return bool(super().should_apply(force_apply))
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """Which record, and with which weight."""
