@@ -53,7 +53,7 @@ bench: install
 	$(BIN)/python benchmarks/run.py study
 	$(BIN)/python benchmarks/check.py
 
-# The same of images, over five hours on two cores.
+# The same of images, over six hours on two cores; gain_images goes on where it was stopped.
 bench-images: install
 	$(BIN)/python benchmarks/run.py gain_images
 	$(BIN)/python benchmarks/run.py image_costs

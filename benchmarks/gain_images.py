@@ -109,6 +109,7 @@ ARMS: dict[str, Recipe] = {
     "gan": Recipe(made=partial(drawn, ConditionalGAN)),
     "warp": Recipe(made=partial(drawn, ConditionalWarp)),
     "copies_margin": Recipe(made=copies, tau=TAU),
+    "vae_margin": Recipe(made=partial(drawn, ConditionalVAE), tau=TAU),
     "warp_margin": Recipe(made=partial(drawn, ConditionalWarp), tau=TAU),
     "warp_plain": Recipe(augment=False, balanced=False, made=partial(drawn, ConditionalWarp)),
     "copies_half": Half(balanced=False, made=copies),
@@ -118,7 +119,7 @@ CHOSEN = "chosen"
 NOT_RARE = ("warp_plain", "copies_half", "warp_half")  # where no class is rare, beside others
 DEEPER = ("balanced", "copies_margin", "warp_margin")  # with the residual network, which takes three times as long
 FEWER_SEEDS = 2  # of such settings, and of that network
-SEEDS_OF = {"vae": 1, "gan": 1}  # which take minutes
+SEEDS_OF = {"vae": 1, "gan": 1, "vae_margin": 1}  # which take minutes
 
 
 class Task(NamedTuple):
@@ -132,7 +133,7 @@ class Task(NamedTuple):
 
 
 TASKS = (
-    Task(LONG_TAILS, "balanced", ("margin", "warp_margin"), 0.01, 5),
+    Task(LONG_TAILS, "balanced", ("margin", "warp_margin"), 0.01, 2),
     Task(BALANCED, "real", ("warp_plain", "warp_half"), 0.04, 1),
 )
 

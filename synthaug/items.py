@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from synthaug.arrays import DTYPES, as_array, find_layout, from_grid, is_array, to_grid
@@ -18,7 +20,7 @@ __all__ = ["ImageForm", "ItemForm", "LabelForm"]
 _BILEVEL, _PALETTES = "1", ("P", "PA")
 Convert = Callable[[Any], Any]
 _NONE = "The item is None: leave it out of the data set."
-_TO_ITEM = "pass `to_item`, a function of an image and a label that makes an item"
+_TO_ITEM = "pass `to_item`, a function of an image, an array, and a label that makes an item"
 
 
 def _as_it_is(image: Any) -> Any:
@@ -177,7 +179,7 @@ def _plain(label: Any) -> bool | int | str:
     for kind in (bool, int, str):
         if isinstance(label, kind):
             return kind(label)
-    if label is None or label != label:
+    if label is None or label is pd.NA or label is pd.NaT or (isinstance(label, float) and isnan(label)):
         raise DataError(f"The label is {label!r}: leave the item out, or give such items a class of their own.")
     if isinstance(label, float) and label.is_integer():
         return int(label)
@@ -250,7 +252,7 @@ class ItemForm:
         """An item of this form with a synthetic image and its label.
 
         Raises:
-            DataError: items hold more than an image and a label; `record` is of another dtype or shape.
+            DataError: items hold more than an image and a label; `record` has another dtype or number of channels.
         """
         if not self.keys:
             raise DataError(f"How to make a {self.container.__name__} is not known: {_TO_ITEM}.")
@@ -258,7 +260,8 @@ class ItemForm:
         if others:
             raise DataError(
                 f"Items also hold {', '.join(map(repr, others))}, and what a synthetic one has there is not known: "
-                f"{_TO_ITEM}, such as `lambda image, label: {self._sketch()}` with a value of yours for each `-1`."
+                f"{_TO_ITEM}, such as `lambda image, label: {self._sketch()}` "
+                "with a value of yours, of the type of those there, for each `-1`."
             )
         values = {self.image: self.picture.write(record), self.label: self.target.write(label)}
         ordered = {key: values[key] for key in self.keys}
@@ -272,7 +275,8 @@ class ItemForm:
 
     def _sketch(self) -> str:
         """How a function makes an item, in Python."""
-        names = {self.image: "image", self.label: "label"}
+        made = {"array": "image", "tensor": "torch.from_numpy(image)", "PIL": "Image.fromarray(image)"}
+        names = {self.image: made[self.picture.kind], self.label: "label"}
         values = {key: names.get(key, "-1") for key in self.keys}
         if issubclass(self.container, Mapping):
             return f"{{{', '.join(f'{key!r}: {value}' for key, value in values.items())}}}"

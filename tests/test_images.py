@@ -310,8 +310,9 @@ def test_an_item_that_holds_more_cannot_be_made():
         form.write(PIXELS[0], 1)
     assert str(error.value) == (
         "Items also hold 'id', 'path', and what a synthetic one has there is not known: "
-        "pass `to_item`, a function of an image and a label that makes an item, such as `lambda image, label: "
-        "{'image': image, 'label': label, 'id': -1, 'path': -1}` with a value of yours for each `-1`."
+        "pass `to_item`, a function of an image, an array, and a label that makes an item, such as "
+        "`lambda image, label: {'image': image, 'label': label, 'id': -1, 'path': -1}` with a value of yours, of the "
+        "type of those there, for each `-1`."
     )
 
 
@@ -320,7 +321,7 @@ def test_an_item_that_holds_more_cannot_be_made():
     [
         ((PIXELS[0], 1, 7), "(image, label, -1)"),
         ([PIXELS[0], 1, 7], "[image, label, -1]"),
-        (Scan(7, PIXELS[0], 1), "Scan(-1, image, label)"),
+        (Scan(7, torch.from_numpy(PIXELS[0]), 1), "Scan(-1, torch.from_numpy(image), label)"),
         (Slide(7, PIXELS[0], 1), "Slide(id=-1, image=image, label=label)"),
     ],
 )

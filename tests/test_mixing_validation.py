@@ -6,17 +6,20 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from synthaug import MixedDataModule, Pool
 from synthaug.errors import DataError, SynthaugWarning
 from synthaug.fingerprint import digests, fingerprint
+from synthaug.images import read_images
 from synthaug.mix.validation import check_validation, nearer_to_training
 from synthaug.pool import Source
 
 DIGITS = load_digits()
-X, Y = np.rint(DIGITS.images * 255 / 16).astype(np.uint8), DIGITS.target
+ORDER = np.random.default_rng(0).permutation(len(DIGITS.target))  # neighbours are of one hand
+X, Y = np.rint(DIGITS.images * 255 / 16).astype(np.uint8)[ORDER], DIGITS.target[ORDER]
 SEEN = Source("copier", fingerprint(X[:100], Y[:100]), 0, digests=digests(X[:100], Y[:100]))
 POOL = Pool.of(X[:60], Y[:60], SEEN)
 
@@ -63,17 +66,49 @@ def test_a_datamodule_is_checked():
         MixedDataModule(yours, POOL).val_dataloader()
 
 
-@pytest.mark.parametrize("change", [np.asarray, as_floats])
-def test_copies_are_nearer_to_training_images_and_other_images_are_not(change, tmp_path):
-    train, held_out = items(range(300)), items(range(300, 600), change)
-    of = lambda places: Pool.of(X[places], Y[places], Source("real", "", 0))  # noqa: E731
-    assert nearer_to_training(of(slice(0, 300)), train, held_out, seed=0) > 0.99
-    assert nearer_to_training(of(slice(300, 600)), train, held_out, seed=0) < 0.01
-    assert 0.42 < nearer_to_training(of(slice(600, 1600)), train, held_out, seed=0) < 0.58
+def of(places):
+    return Pool.of(X[places], Y[places], Source("real", "", 0))
+
+
+@pytest.mark.parametrize(("n", "change"), [(300, np.asarray), (300, as_floats), (1_400, centred)])
+def test_copies_are_nearer_to_the_training_set_than_held_out_images_are(n, change):
+    train, held_out = items(range(n)), items(range(n, n + 200), change)
+    assert nearer_to_training(of(slice(0, n)), train, held_out=held_out, seed=0) == 1
+    assert 0.4 < nearer_to_training(of(slice(n + 200, 1797)), train, held_out=held_out, seed=0) < 0.6
+
+
+def test_images_that_were_not_seen_are_as_near_whatever_the_shares_of_the_classes():
+    rare = np.flatnonzero(Y < 5)
+    train = items(np.r_[rare[:20], np.flatnonzero(Y >= 5)[:400]])
+    unseen, held_out = np.r_[rare[20:220], rare[420:]], items(np.r_[rare[220:420], np.flatnonzero(Y >= 5)[400:420]])
+    assert 0.4 < nearer_to_training(of(unseen), train, held_out=held_out, seed=0) < 0.6
 
 
 def test_too_few_or_other_images_are_not_compared():
     train = items(range(300))
-    assert nearer_to_training(POOL, train, items(range(300, 310)), seed=0) is None
+    assert nearer_to_training(POOL, train, held_out=items(range(300, 310)), seed=0) is None
     tall = items(range(300, 400), lambda image: image.repeat(2, 0))
-    assert nearer_to_training(POOL, train, tall, seed=0) is None
+    assert nearer_to_training(POOL, train, held_out=tall, seed=0) is None
+    assert nearer_to_training(POOL, train, held_out=tall, seed=0, size=(8, 8)) is not None
+
+
+class Stream(IterableDataset):
+    def __len__(self):
+        return 40
+
+    def __iter__(self):
+        return iter(items(range(40)))
+
+
+@pytest.mark.parametrize("dataset", [Stream(), dict.fromkeys("ab", (X[0], 0))])
+def test_what_cannot_be_read_by_place_is_left_alone(dataset):
+    check_validation(dataset, POOL)
+    assert nearer_to_training(POOL, items(range(60)), held_out=dataset, seed=0) is None
+
+
+def test_images_that_were_resized_for_the_generator_are_known_again():
+    photographs = [(Image.fromarray(X[i]).resize((12 + i % 3, 12)), int(Y[i])) for i in range(40)]
+    seen = read_images(photographs, size=(8, 8))
+    source = Source("copier", fingerprint(seen.records, seen.labels), 0, digests=digests(seen.records, seen.labels))
+    with pytest.raises(DataError, match="trained on 40 of 40 validation items"):
+        check_validation(photographs, Pool.of(seen.records, seen.labels, source), size=(8, 8))

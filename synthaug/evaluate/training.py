@@ -20,7 +20,6 @@ from synthaug.evaluate.studies import attempt, digest, identity, measured, run_c
 from synthaug.evaluate.wording import POOLED
 from synthaug.labels import check_labels
 from synthaug.rng import RandomState, as_seed, derive, untouched
-from synthaug.schema import plain
 
 __all__ = ["Rows", "compare_training"]
 
@@ -28,6 +27,7 @@ Arm = Callable[[Any, list[int], int], Any] | None
 Train = Callable[[Any, int], Any]
 Score = Callable[[Any, Any], float | Mapping[str, float]]
 _READ = 20_000  # items that are looked through for doubles
+_SMALL = 16  # numbers of an array, up to which two are often equal by chance
 
 
 def compare_training(
@@ -75,7 +75,8 @@ def compare_training(
 
     Returns:
         The scores. Anything that raises loses its cell, with a `SynthaugWarning`, and the rest goes on. There is also
-        a warning if test items equal training items of their split (looked for in data sets of up to 20,000 items).
+        a warning if test items equal training items of their split (looked for in data sets of up to 20,000 items that
+        hold arrays or images; small values are often equal by chance).
 
     Raises:
         DataError: labels or groups that do not fit; splits that cannot be scored; "real" failed everywhere.
@@ -129,8 +130,7 @@ def _warn_of_doubles(dataset: Any, splits: list[Split]) -> None:
         return
 
     def known() -> np.ndarray | None:
-        single = isinstance(plain(dataset[0]), bool | int | float | str)  # such are often equal by chance
-        return None if single else np.array([digest(identity(dataset[i])) for i in range(len(dataset))])
+        return np.array([digest(identity(dataset[i])) for i in range(len(dataset))]) if _is_rich(dataset[0]) else None
 
     with untouched():  # items may draw random crops
         problem, keys = attempt(known)
@@ -146,6 +146,15 @@ def _warn_of_doubles(dataset: Any, splits: list[Split]) -> None:
             SynthaugWarning,
             stacklevel=3,
         )
+
+
+def _is_rich(item: Any) -> bool:
+    """Whether an item holds an array or an image, so that it is hardly equal to another by chance."""
+    if isinstance(item, Mapping | list | tuple):
+        return any(map(_is_rich, item.values() if isinstance(item, Mapping) else item))
+    if hasattr(item, "__array__") or hasattr(item, "__array_interface__"):
+        return np.size(item) > _SMALL
+    return hasattr(item, "__dict__") and not isinstance(item, type) and _is_rich(vars(item))
 
 
 class Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from synthaug.errors import DataError, DataTypeError, MismatchWarning, ParameterError, SynthaugError
 from synthaug.image_sources import check_map_style
-from synthaug.items import ItemForm
+from synthaug.items import ItemForm, LabelForm
 from synthaug.mix.matching import glance, images_in, known_labels, label_problem, value_problem
 from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pipelines import is_albumentations, reseed, transformed
@@ -55,7 +55,7 @@ class MixedDataset(Dataset[Any]):
             it is large (see `OpenPool`).
         to_item: Makes an item of a record and its label; by default an item that looks like the first real one.
         transform: Applied to the image of real and synthetic items alike: any callable, or an albumentations pipeline,
-            which draws anew in each epoch and worker, by the seed of torch.
+            which draws anew in each epoch of each worker; a `mix_loader` also makes what it draws repeatable.
         flag: Whether to say in each item if it is synthetic: at the end of a tuple, or as "is_synthetic" in a dict.
 
     Other Arguments:
@@ -341,7 +341,7 @@ def _form(first: Any, labels: list[Any], image: Any, label: Any) -> ItemForm:
         form = ItemForm.of(first, image=image, label=label)
     except SynthaugError as error:
         raise type(error)(f"No synthetic item can be made to look like the first real one: {error} {remedy}") from error
-    odd = next((value for value in labels if type(value).__name__ != form.target.type), None)
+    odd = next((value for value in labels if LabelForm.of(value).type != form.target.type), None)
     if odd is not None:
         raise DataError(
             f"Expected synthetic labels of type {form.target.type}, as in the dataset, got {odd!r}: fit the generator "
@@ -417,6 +417,8 @@ def _check_alike(real: Any, synthetic: Any) -> None:
 
 
 def _looks(item: Any) -> str:
+    if is_dataclass(item) and not isinstance(item, type):
+        return f"{type(item).__name__} {_looks({one.name: getattr(item, one.name) for one in fields(item)})}"
     if isinstance(item, Mapping):
         return "{" + ", ".join(f"{key!r}: {_looks(value)}" for key, value in item.items()) + "}"
     if isinstance(item, tuple | list):

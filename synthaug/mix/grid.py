@@ -21,7 +21,7 @@ _REAL = 2_000  # real images among which the nearest is sought
 _EACH = 4  # synthetic images of a class
 _MOST = 10  # classes
 _GAP = 2  # pixels between pairs
-_SHOWN = 96  # pixels: smaller images are shown so large, or a little less
+_SHOWN = 96  # pixels: images of up to half of it are enlarged by a whole number, to at most this
 
 
 def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray) -> np.ndarray:
@@ -43,14 +43,13 @@ def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray) -> np.ndarra
     chosen = [[i for i, label in enumerate(labels) if label == name][:_EACH] for name in names]
     made, there = _colours(synthetic, real), _colours(real, real)
     scale = max(1, _SHOWN // max(made.shape[1:3]))
-    made, there = (one.repeat(scale, axis=1).repeat(scale, axis=2) for one in (made, there))
-    height, width = made.shape[1:3]
+    height, width = made.shape[1] * scale, made.shape[2] * scale
     canvas = np.full((len(names) * (height + _GAP) + _GAP, _EACH * (2 * width + _GAP) + _GAP, 3), 255, np.uint8)
     for row, places in enumerate(chosen):
         for column, place in enumerate(places):
             top, left = _GAP + row * (height + _GAP), _GAP + column * (2 * width + _GAP)
             pair = np.concatenate([made[place], there[find_nearest(synthetic[place], real)]], axis=1)
-            canvas[top : top + height, left : left + 2 * width] = pair
+            canvas[top : top + height, left : left + 2 * width] = pair.repeat(scale, axis=0).repeat(scale, axis=1)
     return canvas
 
 

@@ -101,8 +101,9 @@ class MixedDataModule(pl.LightningDataModule):
         self._log_hyperparams = datamodule._log_hyperparams
         for name in _HOOKS:  # only those that the user's has: Lightning looks which are there
             if is_overridden(name, datamodule):
-                setattr(self, name, self._checked if name == "val_dataloader" else getattr(datamodule, name))
-        self._pool, self._names = pool, {"image": image, "label": label}
+                setattr(self, name, self._val_dataloader if name == "val_dataloader" else getattr(datamodule, name))
+        self._pool, self._reading, self._known = pool, {"image": image, "label": label}, False
+        self._seed = seed
         self._mix = partial(
             mix_loader,
             pool=pool,
@@ -139,11 +140,13 @@ class MixedDataModule(pl.LightningDataModule):
         """The hyper-parameters that the user's module was made with."""
         return self.datamodule.hparams_initial
 
-    def _checked(self) -> Any:
-        """The user's validation loaders; see `check_validation` for what is said of them."""
+    def _val_dataloader(self) -> Any:
+        """The user's validation loaders; the first time, see `check_validation` for what is said of them."""
         loaders = self.datamodule.val_dataloader()
-        for loader in _loaders(loaders):
-            check_validation(loader.dataset, as_pool(self._pool), **self._names)
+        if not self._known:
+            for loader in _loaders(loaders):
+                check_validation(loader.dataset, as_pool(self._pool), **self._reading)
+        self._known = True
         return loaders
 
     def train_dataloader(self) -> MixedLoader:
@@ -151,7 +154,9 @@ class MixedDataModule(pl.LightningDataModule):
         loader = self.datamodule.train_dataloader()
         if self.trainer is None:
             return self._mix(loader)
-        return _resumed(self.trainer, self._mix(loader, epoch=_epoch_of(self.trainer)))
+        seed = torch.initial_seed() % 2**63 if self._seed is None else self._seed
+        seed = int(self.trainer.strategy.broadcast(seed))  # processes may have been given different ones
+        return _resumed(self.trainer, self._mix(loader, seed=seed, epoch=_epoch_of(self.trainer)))
 
 
 class SyntheticMix(pl.Callback):
@@ -197,8 +202,8 @@ class SyntheticMix(pl.Callback):
 
     Your loggers get, each epoch: `synthetic/ratio`; `synthetic/pool_age`, in epochs; `synthetic/items`, how many there
     were; `synthetic/accepted`, the share of drawn images that the criteria accept; and `synthetic/nearer_to_training`,
-    the share of the first pool that is nearer to a training image than to any of as many validation images, which is
-    half if nothing is memorised.
+    how often an image of the pool that training began with is nearer to the training set than a validation image of its
+    class is: half is as if it had seen none, 1 is for copies.
 
     A run that goes on from a checkpoint (`fit(ckpt_path=...)`) sees the batches that it would have seen, from the end
     of an epoch, from validation or from the middle of an epoch, and ends in the same weights. A `transform` of
@@ -288,13 +293,11 @@ class SyntheticMix(pl.Callback):
             return
         assert isinstance(loader.dataset, MixedDataset)
         assert self.seed_ is not None
-        names = {"image": self.image, "label": self.label}
-        for held_out in _loaders(trainer.val_dataloaders):
-            check_validation(held_out.dataset, self.pool_, **names)
-            if self._nearer is None and find_mixed(held_out.dataset) is None:
-                self._nearer = nearer_to_training(
-                    self.pool_, loader.dataset.real, held_out.dataset, seed=self.seed_, **names
-                )
+        real, reading = loader.dataset.real, {"image": self.image, "label": self.label, "size": self.size}
+        for held_out in (one.dataset for one in _loaders(trainer.val_dataloaders)):
+            check_validation(held_out, self.pool_, **reading)
+            if self._nearer is None and find_mixed(held_out) is None:
+                self._nearer = nearer_to_training(self.pool_, real, held_out=held_out, seed=self.seed_, **reading)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw a new pool if it is time to, and say which epoch it is."""
@@ -412,7 +415,12 @@ def _epoch_of(trainer: pl.Trainer) -> int:
     """The epoch that comes next or runs; Lightning's count lags behind while a run goes on from the end of one."""
     loop = trainer.fit_loop
     processed: int = loop.epoch_progress.current.processed  # type: ignore[attr-defined]  # of a wider type
-    return max(processed, *(int(state["epoch"]) for state in loop._combined_loader_states_to_load), 0)
+    return max(processed, *(state["epoch"] for state in loop._combined_loader_states_to_load if _is_ours(state)), 0)
+
+
+def _is_ours(state: Any) -> bool:
+    """Whether this is what a `MixedLoader` stored, and not a loader of the user's."""
+    return isinstance(state, Mapping) and {"epoch", "batches", "now"} <= set(state)
 
 
 def _from_first(trainer: pl.Trainer, make: Callable[[], Pool | OpenPool]) -> Pool | OpenPool:
@@ -433,8 +441,9 @@ def _from_first(trainer: pl.Trainer, make: Callable[[], Pool | OpenPool]) -> Poo
 def _resumed(trainer: pl.Trainer, loader: MixedLoader) -> MixedLoader:
     """Hand the loader its state from the checkpoint where Lightning does not: at the end of an epoch."""
     loop = trainer.fit_loop
-    if not loop.restarting and loop._combined_loader_states_to_load:
-        loader.load_state_dict(loop._combined_loader_states_to_load[0])
+    states = loop._combined_loader_states_to_load
+    if not loop.restarting and states and _is_ours(states[0]):
+        loader.load_state_dict(states[0])
         loop._combined_loader_states_to_load = []
     return loader
 

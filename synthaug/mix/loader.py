@@ -440,8 +440,9 @@ def check_loader(loader: Any) -> None:
 
 def _default_seed(loader: DataLoader[Any]) -> int:
     """The seed of torch; over several processes one that is sure to be the same in each."""
-    if isinstance(loader.sampler, DistributedSampler):
-        return loader.sampler.seed
+    sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
+    if isinstance(sampler, DistributedSampler):
+        return sampler.seed
     several = torch.distributed.is_available() and torch.distributed.is_initialized()
     return 0 if several and torch.distributed.get_world_size() > 1 else torch.initial_seed() % 2**63
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import pandas as pd
 import torch
 from scipy.spatial.distance import cdist
 from torch.nn.functional import adaptive_avg_pool2d
+from torch.utils.data import Subset
 
 from synthaug.arrays import find_layout, from_grid, to_grid
-from synthaug.errors import DataError, SynthaugError, SynthaugWarning, listed
-from synthaug.items import ItemForm
+from synthaug.errors import DataError, SynthaugWarning, listed
+from synthaug.images import ImageRecords, read_images
 from synthaug.mix.dataset import find_mixed
 from synthaug.opened import OpenPool
 from synthaug.pool import Pool
@@ -24,19 +26,29 @@ __all__ = ["check_validation", "nearer_to_training"]
 _CHECKED = 10_000  # validation items that are compared with what the generator saw
 _AT_ONCE = 256  # of them
 _REFUSED = 0.1  # share of them, beyond which the two sets are no longer apart but for a few doubles
-_COMPARED = 1_000  # images of each kind whose distances are taken
+_TRAINING = 10_000  # training images to which distances are taken
+_COMPARED = 1_000  # synthetic and held-out images whose distances are taken
 _FEWEST = 20
 _SIDE = 8  # fields along each side, whose means are compared
 
 
-def check_validation(dataset: Any, pool: Pool | OpenPool, *, image: Any = None, label: Any = None) -> None:
+def check_validation(dataset: Any, pool: Pool | OpenPool, **reading: Any) -> None:
     """Warn of validation items that the generator of the pool has seen, or that are synthetic.
 
     Nothing is said of items that cannot be compared. Items of floats from 0 to 1 or from -1 to 1 are compared with
     bytes in the pool.
 
+    Args:
+        dataset: The validation set.
+        pool: The synthetic images.
+        reading: `image`, `label` and `size`, as in `read_images`.
+
     Raises:
         DataError: it has seen more than a tenth of the validation set.
+
+    >>> from synthaug.pool import Source
+    >>> images = np.zeros((2, 8, 8), np.uint8)
+    >>> check_validation([(images[0], 0)], Pool.of(images, [0, 1], Source("by hand", "", 0)))
     """
     if find_mixed(dataset) is not None:
         _warn(
@@ -47,13 +59,15 @@ def check_validation(dataset: Any, pool: Pool | OpenPool, *, image: Any = None, 
     blank = pool.blank if isinstance(pool, OpenPool) else pool
     if isinstance(blank.records, pd.DataFrame) or not all(source.digests for source in pool.sources):
         return
-    places = _spread(dataset, _CHECKED)
     try:
-        parts = [places[i : i + _AT_ONCE] for i in range(0, len(places), _AT_ONCE)]
-        seen = np.concatenate(
-            [pool.trained_on(_like(_read(dataset, part, image, label), blank.records)) for part in parts]
-        )
-    except (SynthaugError, ValueError):  # none, items of another kind or of mixed sizes: nothing can be told
+        places = _spread(len(dataset), _CHECKED)
+        seen = np.zeros(len(places), bool)
+        for start in range(0, len(places), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            images = _read(dataset, places[part], reading).records
+            for same in _readings(images, blank.records):
+                seen[part] |= pool.trained_on(same)
+    except Exception:  # items that raise, of another kind or of mixed sizes, none at all: nothing can be told
         return
     if not seen.any():
         return
@@ -69,62 +83,81 @@ def check_validation(dataset: Any, pool: Pool | OpenPool, *, image: Any = None, 
     )
 
 
-def nearer_to_training(
-    pool: Pool | OpenPool, train: Any, held_out: Any, *, seed: int, image: Any = None, label: Any = None
-) -> float | None:
-    """The share of synthetic images that are nearer to a training image than to any of as many held-out ones.
+def nearer_to_training(pool: Pool | OpenPool, train: Any, *, held_out: Any, seed: int, **reading: Any) -> float | None:
+    """How often a synthetic image is nearer to the training set than a held-out image of its class is.
 
-    Half is what images of a generator that memorised nothing have; 1 is for copies and for training images that were
-    deformed. Distances are those of the means over 8 x 8 fields of each channel; at most 1,000 images of each kind are
-    compared. None where there are fewer than 20, or where they cannot be compared.
+    The area under the curve that tells the two apart by their distance to the nearest training image, by class, and
+    weighted by the synthetic images of a class: half if they are as near as images that the generator never saw, 1 for
+    copies. Training images that were deformed, and smooth images, are near as well. Distances are those of the means
+    over 8 x 8 fields of each channel; up to 1,000 synthetic and held-out and 10,000 training images are compared.
 
     Args:
         pool: The synthetic images.
         train: The data set that their generator learned.
         held_out: One that it has not seen.
         seed: Of which images are compared.
-        image: Where the image is in an item, as in `read_images`.
-        label: Likewise.
+        reading: `image`, `label` and `size`, as in `read_images`.
+
+    Returns:
+        From 0 to 1, or None where there are fewer than 20 held-out images, or where they cannot be compared.
+
+    Source:
+        Meehan, Chaudhuri and Dasgupta, "A non-parametric test to detect data-copying in generative models", AISTATS
+        2020, section 3, with classes for cells.
+
+    >>> from synthaug.pool import Source
+    >>> images = np.random.default_rng(0).integers(0, 256, (60, 8, 8)).astype(np.uint8)
+    >>> train, held_out = [(image, 0) for image in images[:30]], [(image, 0) for image in images[30:]]
+    >>> copies = Pool.of(images[:30], [0] * 30, Source("copier", "", 0))
+    >>> nearer_to_training(copies, train, held_out=held_out, seed=0)
+    1.0
     """
-    n = min(len(train), len(held_out), _COMPARED) if hasattr(held_out, "__len__") else 0
-    if n < _FEWEST:
-        return None
     rng = numpy_rng(seed, "nearer")
-    shown = np.sort(rng.permutation(len(pool))[:_COMPARED])
-    synthetic = pool.keep(shown).records
-    if isinstance(synthetic, pd.DataFrame):
+    shown = pool.keep(np.sort(rng.permutation(len(pool))[:_COMPARED]))
+    if isinstance(shown.records, pd.DataFrame):
         return None
     try:
-        real = [_read(part, np.sort(rng.permutation(len(part))[:n]), image, label) for part in (train, held_out)]
-        made, *known = (_fields(_like(images, synthetic), synthetic.shape) for images in (synthetic, *real))
-    except (SynthaugError, ValueError):  # of another kind, or of mixed sizes
+        if len(held_out) < _FEWEST:
+            return None
+        theirs = _read(held_out, np.sort(rng.permutation(len(held_out))[:_COMPARED]), reading)
+        ours = _read(train, _spread(len(train), _TRAINING), reading)
+        made, there, known = (
+            _fields(next(_readings(images, shown.records)), shown.records.shape)
+            for images in (shown.records, theirs.records, ours.records)
+        )
+    except Exception:  # as above
         return None
-    ours, theirs = (cdist(made, part).min(axis=1) for part in known)
-    return float((ours < theirs).mean() + (ours == theirs).mean() / 2)
+    near, far = cdist(made, known).min(axis=1), cdist(there, known).min(axis=1)
+    areas, sizes = [], []
+    for label in shown.labels.unique():
+        mine, others = near[shown.labels == label], far[theirs.labels == label]
+        if len(others):
+            areas.append(float((mine[:, None] < others).mean() + (mine[:, None] == others).mean() / 2))
+            sizes.append(len(mine))
+    return float(np.average(areas, weights=sizes)) if areas else None
 
 
-def _spread(dataset: Any, most: int) -> np.ndarray:
-    """Places of at most so many items, evenly spread."""
-    n = len(dataset) if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") else 0
+def _spread(n: int, most: int) -> np.ndarray:
+    """Places of at most so many of `n` items, evenly spread."""
     return np.unique(np.linspace(0, n - 1, min(most, n)).astype(int))
 
 
-def _read(dataset: Any, places: np.ndarray, image: Any, label: Any) -> np.ndarray:
+def _read(dataset: Any, places: np.ndarray, reading: dict[str, Any]) -> ImageRecords:
     with isolated(0):  # items may draw random crops
-        form = ItemForm.of(dataset[int(places[0])], image=image, label=label)
-        return np.stack([form.read(dataset[int(place)])[0] for place in places])
+        return read_images(Subset(dataset, places.tolist()), **reading)
 
 
-def _like(images: np.ndarray, pool: np.ndarray) -> np.ndarray:
-    """Images in the layout of the pool's, and as bytes if these are."""
+def _readings(images: np.ndarray, pool: np.ndarray) -> Iterator[np.ndarray]:
+    """Images in the layout of the pool's; floats also as the bytes that they may have been, if these are bytes."""
     if images.shape[1:] != pool.shape[1:]:
         images = from_grid(to_grid(images, find_layout(images.shape[1:])), find_layout(pool.shape[1:]))
-    if pool.dtype != np.uint8 or images.dtype.kind != "f":
-        return images
     low, high = images.min(), images.max()
-    if not (low >= -1 and high <= 1):
-        return images
-    return np.rint(images * 255 if low >= 0 else (images + 1) * 127.5).astype(np.uint8)
+    if pool.dtype != np.uint8 or images.dtype.kind != "f" or not (low >= -1 and high <= 1):
+        yield images
+        return
+    if low >= 0:
+        yield np.rint(images * 255).astype(np.uint8)
+    yield np.rint((images + 1) * 127.5).astype(np.uint8)
 
 
 def _fields(images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
