@@ -111,21 +111,16 @@ def isolated(seed: int) -> Iterator[None]:
     import torch
 
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    with _GLOBAL, torch.random.fork_rng(devices):
-        python, numpy = random.getstate(), np.random.get_state()
-        try:
-            random.seed(seed)
-            np.random.seed(seed % 2**32)
-            torch.manual_seed(seed)
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
+    with _GLOBAL, torch.random.fork_rng(devices), untouched():
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+        yield
 
 
 @contextmanager
 def untouched() -> Iterator[None]:
-    """Put the global generators back after the block; that of torch if torch is loaded, which this does not do.
+    """Put the global generators back after the block; that of torch on the CPU if torch is loaded already.
 
     >>> before = random.getstate()
     >>> with untouched():

@@ -12,7 +12,7 @@ import pandas as pd
 from synthaug.errors import ParameterError, raise_problems
 from synthaug.schema import plain
 
-__all__ = ["Allocation", "Blocks", "apportion", "draw_weighted", "level_up", "permuted"]
+__all__ = ["Allocation", "Blocks", "apportion", "draw_weighted", "level_up", "permuted", "spread"]
 
 
 def permuted(n: int, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -23,6 +23,15 @@ def permuted(n: int, size: int, rng: np.random.Generator) -> np.ndarray:
     """
     rounds = [rng.permutation(n) for _ in range(-(-size // n))]
     return np.concatenate([*rounds, np.empty(0, np.int64)])[:size].astype(np.int64)
+
+
+def spread(n: int, most: int) -> np.ndarray:
+    """Places of at most `most` of `n` items, evenly spread, in order.
+
+    >>> spread(7, 3).tolist(), spread(2, 3).tolist()
+    ([0, 3, 6], [0, 1])
+    """
+    return np.unique(np.linspace(0, n - 1, min(most, n)).astype(int))
 
 
 def draw_weighted(weights: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:

@@ -12,6 +12,7 @@ from PIL import Image
 from synthaug.arrays import find_layout, to_grid
 from synthaug.errors import DataError, SynthaugWarning
 from synthaug.items import ItemForm
+from synthaug.mix.drawing import spread
 from synthaug.opened import OpenPool
 from synthaug.pool import Pool
 
@@ -74,8 +75,7 @@ def _log(trainer: Any, pool: Pool | OpenPool, real: Any, image: Any, label: Any)
     if not isinstance(pool.records, np.ndarray):
         return
     form = ItemForm.of(real[0], image=image, label=label)
-    places = np.unique(np.linspace(0, len(real) - 1, min(_REAL, len(real))).astype(int))
-    images = [form.read(real[int(place)])[0] for place in places]
+    images = [form.read(real[place])[0] for place in spread(len(real), _REAL).tolist()]
     wanted = pool.records.shape[1:], pool.records.dtype
     alike = [image for image in images if (image.shape, image.dtype) == wanted]
     if not alike:

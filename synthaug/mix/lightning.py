@@ -21,12 +21,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from sklearn.base import clone
 from torch.utils.data import DataLoader
 
-from synthaug.errors import (
-    DataTypeError,
-    ParameterError,
-    StorageError,
-    raise_problems,
-)
+from synthaug.errors import DataTypeError, ParameterError, StorageError, raise_problems
 from synthaug.fingerprint import fingerprint
 from synthaug.images import ImageRecords, read_images
 from synthaug.mix.accepting import draw_accepted
@@ -262,7 +257,7 @@ class SyntheticMix(pl.Callback):
         self._counts: Mapping[Any, int] = {}
         self._images: ImageRecords | None = None  # of the training set, for the criteria
         self._accepted: float | None = None  # the share of what was drawn last, in the first process
-        self._nearer: float | None = None  # the share of the pool that is nearer to training than to validation images
+        self._nearer: float | None = None  # what `nearer_to_training` says of the first pool
         self._drawn = 0  # which drawing of the pool is in use
 
     # --- the run ------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from torch.utils.data import Subset, TensorDataset
 from synthaug.arrays import as_array, is_array
 from synthaug.errors import listed
 from synthaug.items import ImageForm, ItemForm
+from synthaug.mix.drawing import spread
 
 __all__ = ["glance", "images_in", "known_labels", "label_problem", "value_problem"]
 
@@ -28,7 +29,7 @@ def glance(take: Callable[[int], Any], n: int) -> dict[int, Any]:
     [0, 1, 2]
     """
     found = {}
-    for place in np.unique(np.linspace(0, n - 1, min(LOOKS, n)).astype(int)).tolist():
+    for place in spread(n, LOOKS).tolist():
         with suppress(Exception):
             found[place] = take(place)
     return found

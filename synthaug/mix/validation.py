@@ -17,6 +17,7 @@ from synthaug.arrays import find_layout, from_grid, to_grid
 from synthaug.errors import DataError, SynthaugWarning, listed
 from synthaug.images import ImageRecords, read_images
 from synthaug.mix.dataset import find_mixed
+from synthaug.mix.drawing import spread
 from synthaug.opened import OpenPool
 from synthaug.pool import Pool
 from synthaug.rng import isolated, numpy_rng
@@ -60,7 +61,7 @@ def check_validation(dataset: Any, pool: Pool | OpenPool, **reading: Any) -> Non
     if isinstance(blank.records, pd.DataFrame) or not all(source.digests for source in pool.sources):
         return
     try:
-        places = _spread(len(dataset), _CHECKED)
+        places = spread(len(dataset), _CHECKED)
         seen = np.zeros(len(places), bool)
         for start in range(0, len(places), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
@@ -120,7 +121,7 @@ def nearer_to_training(pool: Pool | OpenPool, train: Any, *, held_out: Any, seed
         if len(held_out) < _FEWEST:
             return None
         theirs = _read(held_out, np.sort(rng.permutation(len(held_out))[:_COMPARED]), reading)
-        ours = _read(train, _spread(len(train), _TRAINING), reading)
+        ours = _read(train, spread(len(train), _TRAINING), reading)
         made, there, known = (
             _fields(next(_readings(images, shown.records)), shown.records.shape)
             for images in (shown.records, theirs.records, ours.records)
@@ -135,11 +136,6 @@ def nearer_to_training(pool: Pool | OpenPool, train: Any, *, held_out: Any, seed
             areas.append(float((mine[:, None] < others).mean() + (mine[:, None] == others).mean() / 2))
             sizes.append(len(mine))
     return float(np.average(areas, weights=sizes)) if areas else None
-
-
-def _spread(n: int, most: int) -> np.ndarray:
-    """Places of at most so many of `n` items, evenly spread."""
-    return np.unique(np.linspace(0, n - 1, min(most, n)).astype(int))
 
 
 def _read(dataset: Any, places: np.ndarray, reading: dict[str, Any]) -> ImageRecords:
