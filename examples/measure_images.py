@@ -54,6 +54,6 @@ print(compare_training({"warps": warps}, train, score, data, splits=2, labels=la
 
 # Or let inner splits choose, starting from what you saw elsewhere (0.01 is one point); "none" leaves the data alone.
 decision = choose_training(
-    {"warps": warps}, train, score, data, splits=2, labels=labels, expected={"warps": 0.01}, random_state=0
+    {"warps": warps}, train, score, data, splits=3, labels=labels, expected={"warps": 0.01}, random_state=0
 )
 print(decision)

@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Agreement": "synthaug.selection",
-    "Annealed": "synthaug.mix.loader",
+    "Annealed": "synthaug.mix.ratios",
     "AutoResampler": "synthaug.auto",
     "ClassGaussian": "synthaug.evaluate.baselines",
     "ClassWeight": "synthaug.evaluate.adapters",
@@ -33,7 +33,7 @@ _HOME = {
     "Jitter": "synthaug.evaluate.baselines",
     "LogitAdjustedLoss": "synthaug.mix.baselines",
     "MixedBatchSampler": "synthaug.mix.loader",
-    "MixedDataModule": "synthaug.mix.lightning",
+    "MixedDataModule": "synthaug.mix.datamodule",
     "MixedDataset": "synthaug.mix.dataset",
     "Mixup": "synthaug.mix.baselines",
     "OpenPool": "synthaug.opened",

@@ -28,6 +28,7 @@ __all__ = ["NONE", "Decision", "check_candidates", "choose_training", "decide", 
 NONE = "none"
 TABLE = ["candidate", "expected", "seen", "n", "gain", "low", "high"]
 _FOLDS, _REPEATS = 3, 2
+_LEAST = 3  # splits: the spread of two is a matter of luck
 _FEWEST = 4  # splits that can be halved: one alone has no spread
 _HALF = 1.96  # standard deviations on each side of a 95% interval
 _CAUTION = 16.0
@@ -105,7 +106,7 @@ def choose_training(
         train: `(training data, seed)` to a trained model.
         score: `(model, test data)` to a number or to numbers by name, of which greater is better.
         dataset: `n` items, with `len` and `dataset[i]`: those that you will train on.
-        splits: Inner splits, at least 2: None (3 folds, twice; stratified where `labels` are given), or as in
+        splits: Inner splits, at least 3: None (3 folds, twice; stratified where `labels` are given), or as in
             `compare_training`.
 
     Other Arguments:
@@ -127,7 +128,7 @@ def choose_training(
 
     Raises:
         DataError: labels, groups or features that do not fit; splits that cannot be scored.
-        ParameterError: candidates or functions that are none; fewer than 2 splits; an unknown metric; gains in
+        ParameterError: candidates or functions that are none; fewer than 3 splits; an unknown metric; gains in
             `expected` that are no numbers, or of no candidate.
 
     >>> def train(items, seed):
@@ -136,8 +137,8 @@ def choose_training(
     ...     return -max(abs(mean - items[i]) for i in range(len(items)))
     >>> def worse(dataset, indices, seed):
     ...     return [dataset[i] + 9 for i in indices]
-    >>> print(choose_training({"worse": worse}, train, score, [1.0, 2.0, 3.0, 4.0], random_state=0))
-    Leave the data alone: nothing tried is likely to raise score (it would have to be with 80%).
+    >>> print(choose_training({"worse": worse}, train, score, [1.0, 2.0, 3.0, 4.0], spread=5, random_state=0))
+    Leave the data alone: nothing tried is likely enough to raise score (worse: <1%, asked for: 80%).
     """
     seed = as_seed(random_state)
     check_candidates(candidates, callable, "a function `(dataset, indices, seed)`")
@@ -149,8 +150,11 @@ def choose_training(
     problems += _gain_problems(expected, candidates, spread)
     raise_problems(problems, ParameterError)
     places = inner_splits(splits, range(len(dataset)), classes, seed, groups)
-    if len(places) < 2:
-        raise ParameterError("Expected `splits` to give at least 2 inner splits, got 1: one alone has no spread.")
+    if len(places) < _LEAST:
+        raise ParameterError(
+            f"Expected `splits` to give at least {_LEAST} inner splits, got {len(places)}: so few do not tell how much "
+            "scores vary from split to split."
+        )
     signal = None
     if features is not None and classes is not None:
         signal = label_signal(_numbers(features, dataset), classes, places, seed=seed)
@@ -312,7 +316,8 @@ def decide(
     Leave the data alone: it cannot be told that anything can be learned of the labels (area under the ROC curve 0.51, p = 0.80).
     """  # noqa: E501
     table, name = _table(found, before, metric, estimator, caution), metric.replace("_", " ")
-    likely = stats.norm.cdf(table["gain"] / ((table["high"] - table["low"]) / (2 * _HALF))) > sure
+    chance = pd.Series(stats.norm.cdf(table["gain"] / ((table["high"] - table["low"]) / (2 * _HALF))))
+    likely = chance > sure
     if signal is not None and not signal.there:
         reason = (
             "it cannot be told that anything can be learned of the labels "
@@ -323,16 +328,26 @@ def decide(
     elif not likely.any():
         reason = f"nothing tried is expected to raise {name}."
         if sure > 0.5:
-            reason = f"nothing tried is likely to raise {name} (it would have to be with {100 * sure:.0f}%)."
+            best = int(chance.argmax())
+            reason = (
+                f"nothing tried is likely enough to raise {name} ({table['candidate'][best]}: "
+                f"{_percent(chance[best])}, asked for: {100 * sure:.0f}%)."
+            )
     else:
-        best = table[likely].sort_values("gain", ascending=False).iloc[0].to_dict()
+        place = int(table["gain"].where(likely).argmax())
+        best = table.iloc[place].to_dict()
         unit = Unit(metric, all(one.unit(metric).share for one in found))
+        asked = f" ({_percent(chance[place])} sure, asked for: {100 * sure:.0f}%)" if sure > 0.5 else ""
         reason = (
-            f"Take {best['candidate']}: expected to add {unit.told(best)}, after {unit.signed(best['seen'])} on "
+            f"Take {best['candidate']}: expected to add {unit.told(best)}{asked}, after {unit.signed(best['seen'])} on "
             f"{best['n']} inner splits and {unit.signed(best['expected'])} {elsewhere}."
         )
         return Decision(str(best["candidate"]), reason, table, signal)
     return Decision(NONE, f"Leave the data alone: {reason}", table, signal)
+
+
+def _percent(chance: float) -> str:
+    return "<1%" if chance < 0.005 else ">99%" if chance > 0.995 else f"{100 * chance:.0f}%"
 
 
 def _table(

@@ -11,11 +11,12 @@ import pandas as pd
 from PIL import Image
 
 from synthaug.arrays import as_array, is_array
-from synthaug.errors import DataError, DataTypeError, raise_problems
+from synthaug.errors import DataError, DataTypeError, listed, raise_problems
 
 __all__ = ["Files", "Pairs", "check_map_style"]
 
 _SUFFIXES = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"])
+_PARTS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
 
 
 def check_map_style(source: Any) -> None:
@@ -110,6 +111,13 @@ class Files:
         files = {path.name: _image_files(path) for path in classes}
         stray = [path.name for path in sorted(folder.iterdir()) if path.is_file() and _is_image(path)]
         problems = [f"Folder {folder / name} holds no images: fill or remove it." for name in files if not files[name]]
+        parts = [name for name in files if name.lower() in _PARTS and _has_folders_alone(folder / name, files[name])]
+        parts.sort(key=lambda name: _PARTS.index(name.lower()))
+        if parts:
+            problems.append(
+                f"Folder {folder} holds {listed(parts)}, which hold folders of images, as the parts of a data set do: "
+                f'read each by itself, `read_images(folder / "{parts[0]}")`, or rename what is a class.'
+            )
         if stray:
             problems.append(f"Image {folder / stray[0]} lies in no folder of a class: move it into one, or away.")
         if not files:
@@ -142,6 +150,11 @@ def _plain_colours(image: Image.Image) -> Image.Image:
 
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+
+
+def _has_folders_alone(folder: Path, files: list[Path]) -> bool:
+    """Whether all of the images within a folder, of which there are some, lie in folders of it."""
+    return bool(files) and all(path.parent != folder for path in files)
 
 
 def _image_files(folder: Path) -> list[Path]:

@@ -14,12 +14,12 @@ from PIL import Image
 from synthaug.arrays import DTYPES, as_array, from_grid, is_array, to_grid
 from synthaug.errors import DataError, DataTypeError, ParameterError, listed, raise_problems
 from synthaug.image_sources import Files, Pairs, check_map_style
-from synthaug.items import ItemForm
+from synthaug.items import CONVERT, ItemForm
 from synthaug.labels import check_labels
 from synthaug.records import describe
 from synthaug.rng import isolated
 
-__all__ = ["ImageRecords", "ItemForm", "read_images"]
+__all__ = ["ImageRecords", "ItemForm", "read_images", "size_problems"]
 
 MODES = ("L", "LA", "RGB", "RGBA")
 _BILINEAR = Image.Resampling.BILINEAR
@@ -76,7 +76,8 @@ def read_images(
 
     Raises:
         DataError: no items; items that raise, that are None, or that have another size, mode or type than the first,
-            by their index (up to ten items at once); labels that are none.
+            by their index (up to ten items at once); labels that are none; in the place of classes the parts of a data
+            set, such as `train` and `test`, which hold the folders of classes.
         DataTypeError: a source of another kind, such as one that can only be iterated.
         ParameterError: a `size` or `mode` that is none.
 
@@ -113,13 +114,21 @@ def _check_arguments(source: Any, image: Any, label: Any, size: Any, mode: Any) 
         for name in useless
         if given[name] is not None
     ]
-    sides = size if isinstance(size, tuple | list) and len(size) == 2 else (0,)
-    whole = all(isinstance(side, int | np.integer) and not isinstance(side, bool) and side > 0 for side in sides)
-    if size is not None and not whole:
-        problems.append(f"Expected `size` to be (height, width) in pixels, got {size!r}.")
+    problems += size_problems(size)
     if mode not in (None, *MODES):
         problems.append(f"Expected `mode` to be one of {', '.join(MODES)}, got {mode!r}.")
     raise_problems(problems, ParameterError)
+
+
+def size_problems(size: Any) -> list[str]:
+    """What is wrong with a `size` to which images are to be resized; None is for none.
+
+    >>> size_problems((28, 28)), size_problems(28)
+    ([], ['Expected `size` to be (height, width) in pixels, got 28.'])
+    """
+    sides = size if isinstance(size, tuple | list) and len(size) == 2 else (0,)
+    whole = all(isinstance(side, int | np.integer) and not isinstance(side, bool) and side > 0 for side in sides)
+    return [] if size is None or whole else [f"Expected `size` to be (height, width) in pixels, got {size!r}."]
 
 
 class _Reader:
@@ -200,7 +209,7 @@ def _raise(problems: dict[str, list[int]], cause: Exception | None, n: int) -> N
 def _remedy(shape: tuple[int, ...], first: tuple[int, ...], *, pil: bool) -> str:
     """What to do about two shapes."""
     if pil and shape[2:] != first[2:]:
-        return 'convert all, `read_images(source, mode="RGB")`'
+        return CONVERT
     if len(shape) != len(first):
         return "convert all to one number of channels"
     try:
@@ -208,7 +217,7 @@ def _remedy(shape: tuple[int, ...], first: tuple[int, ...], *, pil: bool) -> str
     except DataError:
         return "resize all in the data set"
     height, width = first[1:] if layout == "channels_first" else first[:2]
-    return f"resize all, `read_images(source, size=({height}, {width}))`"
+    return f"resize all, `size=({height}, {width})` in `read_images`, or in `SyntheticMix` with a resizing `transform`"
 
 
 def _resized(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:

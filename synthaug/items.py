@@ -15,7 +15,10 @@ from synthaug.arrays import DTYPES, as_array, find_layout, from_grid, is_array, 
 from synthaug.errors import DataError, DataTypeError
 from synthaug.schema import plain
 
-__all__ = ["ImageForm", "ItemForm", "LabelForm"]
+__all__ = ["CONVERT", "ImageForm", "ItemForm", "LabelForm"]
+
+CONVERT = 'convert all, `mode="RGB"` in `read_images`, or in the data set'
+"""What to do about PIL images of another mode."""
 
 _BILEVEL, _PALETTES = "1", ("P", "PA")
 Convert = Callable[[Any], Any]
@@ -63,10 +66,7 @@ class ImageForm:
     def read(self, image: Any) -> np.ndarray:
         """The pixels of an image of this kind and mode, of any shape and dtype."""
         if self.mode is not None and getattr(image, "mode", self.mode) != self.mode:
-            raise DataError(
-                f"The image has mode {image.mode!r}, where {self.mode!r} came first: convert all, "
-                '`read_images(source, mode="RGB")`.'
-            )
+            raise DataError(f"The image has mode {image.mode!r}, where {self.mode!r} came first: {CONVERT}.")
         return _pixels(image)
 
     def write(self, record: np.ndarray) -> Any:
@@ -91,10 +91,7 @@ class ImageForm:
 def _pixels(image: Any) -> np.ndarray:
     if isinstance(image, Image.Image):
         if image.mode in _PALETTES:
-            raise DataTypeError(
-                f"The image has mode {image.mode!r}, whose pixels are numbers of colours: convert all, "
-                '`read_images(source, mode="RGB")`.'
-            )
+            raise DataTypeError(f"The image has mode {image.mode!r}, whose pixels are numbers of colours: {CONVERT}.")
         array = np.asarray(image)
         return array.astype(np.uint8) * np.uint8(255) if image.mode == _BILEVEL else array
     if is_array(image):
@@ -120,7 +117,7 @@ def _relaid(record: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LabelForm:
-    """How a label comes: as a plain bool, int or string, a numpy scalar, or an array or Tensor without axes.
+    """How a label comes: as a plain bool, int or string, a numpy scalar, or an array or Tensor of one value.
 
     Whole floats, as a loss on logits wants them, name classes as ints do.
 
@@ -128,22 +125,26 @@ class LabelForm:
         type: `"bool"`, `"int"` or `"str"`: what it is as a plain value.
         kind: `"plain"`, `"float"`, `"scalar"`, `"array"` or `"tensor"`.
         dtype: Of the last three.
+        shape: Of an array or Tensor: `()` or `(1,)`.
 
-    >>> form = LabelForm.of(np.int32(3))
-    >>> form.read(np.int32(4)), type(form.write(4)).__name__
-    (4, 'int32')
+    >>> form = LabelForm.of(np.array([3.0]))
+    >>> form.read(np.array([4.0])), form.write(4)
+    (4, array([4.]))
     """
 
     type: str
     kind: str = "plain"
     dtype: str = ""
+    shape: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, label: Any) -> LabelForm:
         """The form of a label; a `DataError` for what is none, with the remedy."""
         name = type(_plain(label)).__name__
         if is_array(label):
-            return cls(name, "array" if isinstance(label, np.ndarray) else "tensor", str(label.dtype).split(".")[-1])
+            if isinstance(label, np.ndarray):
+                return cls(name, "array", label.dtype.type.__name__, label.shape)  # of a string, whatever its length
+            return cls(name, "tensor", str(label.dtype).removeprefix("torch."), tuple(label.shape))
         if isinstance(label, np.generic) and name != "str":
             return cls(name, "scalar", label.dtype.name)
         return cls(name, "float" if isinstance(label, float) else "plain")
@@ -163,17 +164,20 @@ class LabelForm:
         if self.kind == "tensor":
             import torch  # whoever has Tensors in the data set has it
 
-            return torch.tensor(value, dtype=getattr(torch, self.dtype))
-        return np.array(value, self.dtype) if self.kind == "array" else np.dtype(self.dtype).type(value)
+            return torch.tensor(value, dtype=getattr(torch, self.dtype)).reshape(self.shape)
+        if self.kind == "array":
+            return np.array(value, self.dtype).reshape(self.shape)
+        return np.dtype(self.dtype).type(value)
 
 
 def _plain(label: Any) -> bool | int | str:
     """A label as a bool, int or string."""
-    if is_array(label) and label.ndim == 0:
+    if is_array(label) and label.shape in ((), (1,)):
         label = label.item()
     elif is_array(label) or isinstance(label, list | tuple):
         shape = tuple(label.shape) if is_array(label) else (len(label),)
-        remedy = "`label.item()`" if shape == (1,) else "`int(label.argmax())` if it is one-hot"
+        one = "`label.item()`" if is_array(label) else "`label[0]`"
+        remedy = one if set(shape) == {1} else "`int(label.argmax())` if it is one-hot"
         raise DataTypeError(f"Expected one class for the label, got shape {shape}: return {remedy}.")
     label = plain(label)
     for kind in (bool, int, str):

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 import synthaug
 from synthaug import shards
-from synthaug.arrays import ArraySchema
+from synthaug.arrays import ArraySchema, is_array
 from synthaug.errors import (
     DataError,
     DataTypeError,
@@ -26,6 +26,7 @@ from synthaug.errors import (
     raise_problems,
 )
 from synthaug.fingerprint import are_digests, is_digested
+from synthaug.images import read_images
 from synthaug.labels import check_labels
 from synthaug.records import as_records, describe, join, same, schema_from_dict, schema_of, take
 from synthaug.schema import Schema, is_storable, plain
@@ -222,7 +223,8 @@ class Pool:
         and dtype of the pool. Only their digests are stored.
 
         Args:
-            records: Rows with the columns of the pool, and possibly more, which are left aside; or images.
+            records: Rows with the columns of the pool, and possibly more, which are left aside; or images: an array, or
+                what `read_images` takes, whose labels are not looked at.
             labels: If given, a record counts only with the label it had in training.
 
         Returns:
@@ -253,7 +255,8 @@ class Pool:
     def _like_ours(self, records: Any) -> Any:
         """Those columns that the pool has, or images; an error if they cannot be compared with the pool's."""
         if not isinstance(self.records, pd.DataFrame):
-            records = as_records(records)
+            known = is_array(records) or isinstance(records, pd.DataFrame)
+            records = as_records(records) if known else read_images(records).records
             raise_problems(schema_of(self.records).differences(schema_of(records)))
             return records
         if not isinstance(records, pd.DataFrame):

@@ -242,7 +242,8 @@ class Synthesizer(BaseEstimator):
         """Draw exactly the records asked for.
 
         Args:
-            counts: Records for each label, or a total that is spread evenly over the classes.
+            counts: Records for each label, or a total that is spread evenly over the classes, the first of which take
+                the remainder.
             random_state: Seed of this draw; by default the seed of the fit.
 
         Raises:

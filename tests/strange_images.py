@@ -198,7 +198,7 @@ def films():
 
 
 @images(
-    r"Item 4: .*shape \(9, 9\), where \(8, 9\) came first: resize all, `read_images\(source, size=\(8, 9\)\)`",
+    r"Item 4: .*shape \(9, 9\), where \(8, 9\) came first: resize all, `size=\(8, 9\)` in `read_images`, or in ",
     "array of objects: `numpy.stack",
 )
 def objects_of_several_sizes():
@@ -210,13 +210,16 @@ def objects_of_several_sizes():
 
 @images(
     r"^Items 2, 5: The image has shape \(9, 8\), where \(8, 9\) came first: resize all, "
-    r"`read_images\(source, size=\(8, 9\)\)`"
+    r"`size=\(8, 9\)` in `read_images`, or in `SyntheticMix` with a resizing `transform`\.$"
 )
 def pil_images_of_several_sizes():
     return [(pil(size=(8, 9) if i in (2, 5) else (9, 8)), label) for i, label in enumerate(Y)]
 
 
-@images(r"Item 1: The image has mode 'RGB', where 'L' came first: convert all, `read_images\(source, mode=\"RGB\"\)`")
+@images(
+    r"Item 1: The image has mode 'RGB', where 'L' came first: convert all, `mode=\"RGB\"` in "
+    r"`read_images`, or in the data set\.$"
+)
 def grey_and_coloured_files():
     return [(pil("RGB" if i == 1 else "L"), label) for i, label in enumerate(Y)]
 
@@ -327,7 +330,9 @@ def a_tensor_data_set():
     return TensorDataset(torch.tensor(floats(1, 8, 8)), torch.arange(N) % 3)
 
 
-@images("Items 0, .*: The image has mode 'P', whose pixels are numbers of colours: convert all")
+@images(
+    "Items 0, .*: The image has mode 'P', whose pixels are numbers of colours: convert all, `mode=\"RGB\"` in `read_"
+)
 def palettes():
     return [(pil("P"), label) for label in Y]
 
@@ -406,7 +411,7 @@ def one_hot_labels():
     return pixels(), np.eye(3)[np.arange(N) % 3]
 
 
-@images(r"Items 0, .*: .*shape \(1,\): return `label\.item\(\)`", "one label a record")
+@images(WORKS, "one label a record")
 def a_column_of_labels():
     return torch.tensor(pixels()), torch.zeros(N, 1, dtype=torch.long)
 

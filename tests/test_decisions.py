@@ -36,6 +36,7 @@ def same(dataset, indices, seed):
 
 
 BOTH = {"farther": farther, "nearer": nearer}
+THIRDS = [(np.setdiff1d(np.arange(24), third), third) for third in np.arange(24).reshape(3, 8)]
 
 
 def test_what_helps_is_taken_and_the_table_tells_why():
@@ -47,40 +48,40 @@ def test_what_helps_is_taken_and_the_table_tells_why():
     assert decision.table["n"].tolist() == [3, 6], "the worse half sees half of the splits"
     assert decision.reason.startswith("Take nearer: expected to add ")
     seen = 100 * decision.table["seen"].iloc[1]
-    assert decision.reason.endswith(f" of score, after +{seen:.1f} on 6 inner splits and 0.0 expected before.")
+    assert decision.reason.endswith(
+        f" of score (>99% sure, asked for: 80%), after +{seen:.1f} on 6 inner splits and 0.0 expected before."
+    )
 
 
 def test_what_harms_or_does_nothing_is_left():
-    for arm in (farther, same):
+    for arm, chance in ((farther, "<1%"), (same, "50%")):
         decision = choose_training({"arm": arm}, train, score, NUMBERS, random_state=0)
         assert decision.choice == NONE
         assert str(decision) == (
-            "Leave the data alone: nothing tried is likely to raise score (it would have to be with 80%)."
+            f"Leave the data alone: nothing tried is likely enough to raise score (arm: {chance}, asked for: 80%)."
         )
 
 
 def test_chance_does_not_choose():
     """An arm that helps in one split and harms in the next: "none", unless less than 80% is asked for."""
-    splits = [(np.arange(8, 24), np.arange(8)), (np.arange(16), np.arange(16, 24))]
     lucky = {"lucky": lambda dataset, indices, seed: [dataset[i] + (0.9 if 0 in indices else -0.8) for i in indices]}
 
     def level(mean, items):
         return mean
 
-    decision = choose_training(lucky, train, level, [5.0] * 24, splits, random_state=0)
+    decision = choose_training(lucky, train, level, [5.0] * 24, THIRDS, random_state=0)
     assert decision.table["gain"].item() > 0
     assert decision.choice == NONE
-    bold = choose_training(lucky, train, level, [5.0] * 24, splits, sure=0.5, random_state=0)
+    bold = choose_training(lucky, train, level, [5.0] * 24, THIRDS, sure=0.5, random_state=0)
     assert bold.choice == "lucky"
 
 
 def test_the_gain_is_shrunk_from_zero_by_the_stated_spread():
     """As the normal posterior has it, from the differences of the obvious comparison."""
-    splits = [(np.arange(8, 24), np.arange(8)), (np.arange(16), np.arange(16, 24))]
     noisy = {"noisy": lambda dataset, indices, seed: [dataset[i] + seed % 7 / 10 for i in indices]}
     for spread in (0.001, 1.0):
-        row = choose_training(noisy, train, score, NUMBERS, splits, spread=spread, random_state=0).table.iloc[0]
-        judged = compare_training(noisy, train, score, NUMBERS, splits, random_state=_judge_seed(0)).scores
+        row = choose_training(noisy, train, score, NUMBERS, THIRDS, spread=spread, random_state=0).table.iloc[0]
+        judged = compare_training(noisy, train, score, NUMBERS, THIRDS, random_state=_judge_seed(0)).scores
         wide = judged.pivot_table("score", "split", "arm")
         seen = (wide["noisy"] - wide["real"]).to_numpy()[:, None]
         after = update(Prior(("noisy",), np.zeros(1), np.array([[spread**2]])), seen, 0.5)
@@ -91,9 +92,8 @@ def test_the_gain_is_shrunk_from_zero_by_the_stated_spread():
 
 def test_a_choice_starts_from_what_is_expected():
     """A gain known from elsewhere decides where the splits say little, and gives way where they say much."""
-    splits = [(np.arange(8, 24), np.arange(8)), (np.arange(16), np.arange(16, 24))]
     known = {"same": 0.02}
-    decision = choose_training({"same": same}, train, score, NUMBERS, splits, expected=known, spread=0.01)
+    decision = choose_training({"same": same}, train, score, NUMBERS, THIRDS, expected=known, spread=0.01)
     assert decision.table["expected"].tolist() == [0.02]
     assert decision.choice == NONE, "it is seen to give exactly nothing"
     noisy = {"noisy": lambda dataset, indices, seed: [dataset[i] + (1 if 0 in indices else -1) for i in indices]}
@@ -101,8 +101,8 @@ def test_a_choice_starts_from_what_is_expected():
     def level(mean, items):
         return mean
 
-    assert choose_training(noisy, train, level, [5.0] * 24, splits, spread=0.01).choice == NONE
-    hopeful = choose_training(noisy, train, level, [5.0] * 24, splits, expected={"noisy": 0.02}, spread=0.01)
+    assert choose_training(noisy, train, level, [5.0] * 24, THIRDS, spread=0.01).choice == NONE
+    hopeful = choose_training(noisy, train, level, [5.0] * 24, THIRDS, expected={"noisy": 0.02}, spread=0.01)
     assert hopeful.choice == "noisy"
 
 
@@ -177,7 +177,7 @@ def test_one_score_of_several_counts():
         ),
         ({"expected": {"nearer": "much"}}, "Expected the gain of 'nearer' in `expected` to be a finite number, got"),
         ({"features": np.asarray}, "Expected `labels` beside `features`."),
-        ({"splits": [([0, 1], [2])]}, "Expected `splits` to give at least 2 inner splits, got 1: one alone has no sp"),
+        ({"splits": THIRDS[:2]}, "Expected `splits` to give at least 3 inner splits, got 2: so few do not tell how m"),
     ],
 )
 def test_whole_messages(changes, message):

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"^### (.+?)$.*?```python\n(.*?)```", README, re.DOTALL | re.MULTILINE)
 COMMANDS = re.findall(r"^synthaug .+$", README, re.MULTILINE)
-LONG = {"imagefolder", "lightning_callback", "wrap_dataset"}  # they fit a generator of images
+LONG = {"imagefolder", "lightning_callback", "measure_lightning", "wrap_dataset"}  # they fit generators of images
 EXAMPLES = [
     pytest.param(path, marks=[pytest.mark.long] * (path.stem in LONG), id=path.stem)
     for path in sorted((ROOT / "examples").glob("*.py"))

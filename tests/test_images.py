@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
+from torch.utils.data import default_collate
 
 from synthaug.errors import DataError, DataTypeError, ParameterError
 from synthaug.images import ItemForm, read_images
@@ -135,6 +136,22 @@ def test_trees_of_another_form_are_refused(tree, tmp_path):
         read_images(tmp_path / "nowhere")
 
 
+def test_the_parts_of_a_data_set_are_no_classes(tree):
+    for part in ("Test", "train"):
+        (tree / part / "deeper").mkdir(parents=True)
+        Image.fromarray(PIXELS[0]).save(tree / part / "deeper" / "0.png")
+    with pytest.raises(DataError) as error:
+        read_images(tree)
+    assert str(error.value) == (
+        f"Folder {tree} holds 'train', 'Test', which hold folders of images, as the parts of a data set do: read each "
+        'by itself, `read_images(folder / "train")`, or rename what is a class.'
+    )
+    assert read_images(tree / "train").labels.tolist() == ["deeper"]
+    for part in ("Test", "train"):
+        Image.fromarray(PIXELS[1]).save(tree / part / "1.png")
+    assert read_images(tree).labels.value_counts().to_dict() == {"a": 3, "b": 2, "Test": 2, "train": 2}
+
+
 def test_files_with_palettes_and_of_two_colours_are_read_as_what_they_show(tmp_path):
     (tmp_path / "a").mkdir()
     Image.fromarray(PIXELS[0] // 128 * 255).convert("P").save(tmp_path / "a" / "0.png")
@@ -244,7 +261,17 @@ IMAGES = {
     "tensor": torch.from_numpy(PIXELS[0] / 255).float().permute(2, 0, 1),
     "tensor of bytes": torch.from_numpy(PIXELS[0, None, :, :, 0].copy()),
 }
-TARGETS = [3, "b", True, np.int8(3), np.str_("b"), np.bool_(False), np.array(3), torch.tensor(3), torch.tensor(True)]
+TARGETS = [
+    *(3, "b", True, np.int8(3), np.str_("b"), np.bool_(False), np.array(3), torch.tensor(3), torch.tensor(True)),
+    *(
+        np.array(["b"]),
+        np.array(["b"], object),
+        np.array([3], "float32"),
+        torch.tensor([1.0]),
+        torch.tensor([True]),
+        torch.tensor([3]),
+    ),
+]
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -344,6 +371,34 @@ def test_whole_floats_are_labels_and_come_back_as_floats():
         assert made == label
     with pytest.raises(DataError, match="The label is nan: leave the item out"):
         LabelForm.of(float("nan"))
+
+
+def test_a_label_of_one_place_is_one_label_and_batches_keep_their_shape():
+    real = [(x, torch.tensor([i % 2], dtype=torch.float32)) for i, x in enumerate(PIXELS)]
+    found = read_images(real)
+    assert found.labels.tolist() == [0, 1, 0, 1, 0]
+    batch = default_collate([*real, found.form.write(PIXELS[0], 1)])[1]
+    assert (batch.dtype, batch.tolist()) == (torch.float32, [[0], [1], [0], [1], [0], [1]])
+
+
+@pytest.mark.parametrize(
+    ("label", "shape", "remedy"),
+    [
+        (torch.tensor([0.0, 1.0]), "(2,)", "`int(label.argmax())` if it is one-hot"),
+        (np.array([[3]]), "(1, 1)", "`label.item()`"),
+        ([3], "(1,)", "`label[0]`"),
+        ((0, 1), "(2,)", "`int(label.argmax())` if it is one-hot"),
+    ],
+)
+def test_labels_of_several_places_are_refused_with_the_remedy(label, shape, remedy):
+    with pytest.raises(
+        DataTypeError, match=re.escape(f"Expected one class for the label, got shape {shape}: return {remedy}.")
+    ):
+        LabelForm.of(label)
+
+
+def test_a_string_in_an_array_is_not_cut():
+    assert [LabelForm.of(np.array(short)).write("longer").tolist() for short in ("b", ["b"])] == ["longer", ["longer"]]
 
 
 def test_label_forms_tell_types_apart():

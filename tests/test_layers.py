@@ -31,7 +31,8 @@ FLOOR = {part: floor for floor, parts in PARTS.items() for part in parts.split()
 MEASURING = {"evaluate", "report"}
 LIGHTNING = {"lightning", "lightning_fabric", "pytorch_lightning"}
 MAY_IMPORT_LIGHTNING = (
-    *("synthaug.generators.", "synthaug.synthesizer", "synthaug.mix.lightning"),
+    *("synthaug.generators.", "synthaug.synthesizer", "synthaug.mix.datamodule", "synthaug.mix.lightning"),
+    "synthaug.mix.trainers",
     "synthaug.demo_images",  # it shows a LightningModule as a user writes one
 )
 NEVER = {"benchmarks", "examples", "tests", "torchaudio", "torchvision"}

@@ -27,6 +27,7 @@ from torch.utils.data.distributed import DistributedSampler
 from synthaug import Annealed, MixedBatchSampler, MixedDataset, Pool, mix_loader
 from synthaug.errors import DataError, DataTypeError, MismatchWarning, ParameterError
 from synthaug.mix.drawing import Allocation, apportion, draw_weighted, level_up, permuted
+from synthaug.mix.matching import value_problem
 from synthaug.pool import Source
 
 MADE = Source("by hand", "", 0)
@@ -280,15 +281,37 @@ def test_a_pool_of_another_range_is_warned_of_and_one_of_the_same_is_not():
         pools[name] = Pool.of(z[200:400], y[200:400], MADE)
         mix_loader(loaders[name], pools[name], ratio=0.5)
     for real, made in itertools.permutations(["[0, 1]", "[-1, 1]", "[0, 255]"], 2):
-        with pytest.warns(MismatchWarning, match="^The images of the dataset have values from .*, those of the pool"):
+        says = (
+            f"The images of the dataset have values in {real}, those of the pool in {made} (16 and 16 were looked at)"
+        )
+        with pytest.warns(MismatchWarning, match=f"^{re.escape(says)}"):
             mix_loader(loaders[real], pools[made], ratio=0.5)
         mix_loader(loaders[real], pools[made], ratio=0.0)
     as_bytes = Pool.of((x * 255).astype("uint8"), y, MADE)
-    with pytest.warns(MismatchWarning, match=r"from 0 to 1, those of the pool from 0 to 255 \(16 and 16 were"):
+    with pytest.warns(MismatchWarning, match=r"in \[0, 1\], those of the pool in \[0, 255\] \(16 and 16 were"):
         MixedDataset(loaders["[0, 1]"].dataset, as_bytes, to_item=lambda image, label: (image, label))
     eighth = Pool.of((x * 16).astype("uint8"), y, MADE)
-    with pytest.warns(MismatchWarning, match="from 0 to 255, those of the pool from 0 to 16"):
+    with pytest.warns(MismatchWarning, match=r"in \[0, 255\], those of the pool from 0 to 16"):
         MixedDataset(list(zip(as_bytes.records, y, strict=True)), eighth)
+
+
+@pytest.mark.parametrize(
+    ("real", "made", "says"),
+    [
+        ((0.03, 0.96), (-0.97, 0.92), "values in [0, 1], those of the pool in [-1, 1]"),
+        ((3.0, 240.0), (-0.81, 1.85), "values in [0, 255], those of the pool from -0.81 to 1.85"),
+        (
+            (0.0, 0.25),
+            (0.0, 0.9),
+            "values from 0 to 0.25, those of the pool in [0, 1]",
+        ),  # as likely faint as of [0, 0.25]
+        ((0.1, 0.61), (0.0, 1.0), "values from 0.1 to 0.61, those of the pool from 0 to 1"),  # both are of [0, 1]
+        ((-0.2, 0.2), (-1.0, 1.0), "values from -0.2 to 0.2, those of the pool in [-1, 1]"),
+    ],
+)
+def test_a_usual_range_is_named_where_it_is_clear_which(real, made, says):
+    ramps = ([np.linspace(*ends, 64).reshape(8, 8)] * 3 for ends in (real, made))
+    assert value_problem(*ramps) == says
 
 
 class Targets:
@@ -312,7 +335,15 @@ def test_labels_that_the_dataset_is_known_to_lack_are_warned_of():
     says = "^The dataset has no item with the label 2, and the pool has 2 records with it: they may count classes in"
     tensors = TensorDataset(stack, torch.tensor(two))
     made = Pool.of(images(6, 100), [i % 3 for i in range(6)], MADE)
-    for real in (list(zip(stack, two, strict=True)), tensors, Subset(Targets([*two, 2]), range(12)), Targets(two)):
+    column = TensorDataset(stack, torch.tensor(two)[:, None])
+    for real in (
+        list(zip(stack, two, strict=True)),
+        tensors,
+        column,
+        Targets(np.array(two)[:, None]),
+        Subset(Targets([*two, 2]), range(12)),
+        Targets(two),
+    ):
         with pytest.warns(MismatchWarning, match=says):
             MixedDataset(real, made)
     unknown = ConcatDataset([tensors])
@@ -545,6 +576,29 @@ def test_a_loader_goes_on_where_it_was(settings, generator, stop):
     assert rest == seen[stop:]
     assert stop == 4 or torch.equal(noise, noise_again)
     assert (values(again), torch.rand(1)) == then
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_workers": 2}, {"num_workers": 1, "persistent_workers": True}])
+@pytest.mark.parametrize("generator", [False, True])
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_a_loader_goes_on_with_an_epoch_that_was_begun_and_gave_no_batch(settings, generator, epoch):
+    def loader():
+        rng = torch.Generator().manual_seed(5) if generator else None
+        plain = DataLoader(pairs(), batch_size=3, shuffle=True, generator=rng, **settings)
+        return mix_loader(plain, pool(), ratio=1.0, seed=0)
+
+    torch.manual_seed(0)
+    whole = loader()
+    for _ in range(epoch):
+        values(whole)
+    batches = iter(whole)
+    state = whole.state_dict()
+    then = values(batches), values(whole), torch.rand(1)
+
+    torch.manual_seed(1)
+    again = loader()
+    again.load_state_dict(state)
+    assert (values(again), values(again), torch.rand(1)) == then
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------

@@ -1,8 +1,7 @@
 """What is told of validation items that a generator has seen, and of what it memorised."""
 
-import warnings
-
 import numpy as np
+import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -14,7 +13,7 @@ from synthaug import MixedDataModule, Pool
 from synthaug.errors import DataError, SynthaugWarning
 from synthaug.fingerprint import digests, fingerprint
 from synthaug.images import read_images
-from synthaug.mix.validation import check_validation, nearer_to_training
+from synthaug.mix.validation import Training, check_doubles, check_validation, nearer_to_training
 from synthaug.pool import Source
 
 DIGITS = load_digits()
@@ -48,14 +47,32 @@ def test_a_set_that_was_seen_is_refused(change):
         check_validation(items(range(80, 120), change), POOL)
 
 
-@pytest.mark.parametrize(
-    "dataset",
-    [items(range(100, 140)), items(range(100, 140), as_floats), [], items([0], lambda image: image.astype(int) * 300)],
-)
+@pytest.mark.parametrize("dataset", [items(range(100, 140)), items(range(100, 140), as_floats), []])
 def test_nothing_is_said_of_others(dataset):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        check_validation(dataset, POOL)
+    assert check_validation(dataset, POOL) == ""
+
+
+NOT_KNOWN = "whether the generator has seen validation items is not known: "
+
+
+def test_what_cannot_be_compared_is_said_with_its_reason():
+    odd = [*items(range(100, 400)), (np.zeros((9, 8), np.uint8), 0)]
+    assert check_validation(odd, POOL).startswith(f"{NOT_KNOWN}The image has shape (9, 8), where")
+    tall = items(range(100, 140), lambda image: image.repeat(2, 0))
+    assert "shape (16, 8)" in check_validation(tall, POOL)
+    normalised = items(range(100, 140), lambda image: centred(image) * 3)
+    assert "float32" in check_validation(normalised, POOL)
+    assert check_validation([{"x": 0}], POOL).startswith(f"{NOT_KNOWN}The item is a dict without 'image'")
+
+
+def test_a_pool_that_does_not_note_what_its_generator_saw_is_said():
+    assert check_validation(items(range(9)), of(range(9))) == f"{NOT_KNOWN}it was not noted what 'real' was trained on."
+
+
+def test_nothing_is_said_of_tables():
+    table = Pool.of(pd.DataFrame({"a": [1.0, 2.0]}), [0, 1], Source("rows", "", 0))
+    assert check_validation([(torch.zeros(3), 0)], table) == ""
+    assert check_doubles([(torch.zeros(3), 0)], table, Training([(torch.zeros(3), 0)] * 20)) == ""
 
 
 def test_a_datamodule_is_checked():
@@ -72,24 +89,25 @@ def of(places):
 
 @pytest.mark.parametrize(("n", "change"), [(300, np.asarray), (300, as_floats), (1_400, centred)])
 def test_copies_are_nearer_to_the_training_set_than_held_out_images_are(n, change):
-    train, held_out = items(range(n)), items(range(n, n + 200), change)
+    train, held_out = Training(items(range(n))), items(range(n, n + 200), change)
     assert nearer_to_training(of(slice(0, n)), train, held_out=held_out, seed=0) == 1
     assert 0.4 < nearer_to_training(of(slice(n + 200, 1797)), train, held_out=held_out, seed=0) < 0.6
 
 
 def test_images_that_were_not_seen_are_as_near_whatever_the_shares_of_the_classes():
     rare = np.flatnonzero(Y < 5)
-    train = items(np.r_[rare[:20], np.flatnonzero(Y >= 5)[:400]])
+    train = Training(items(np.r_[rare[:20], np.flatnonzero(Y >= 5)[:400]]))
     unseen, held_out = np.r_[rare[20:220], rare[420:]], items(np.r_[rare[220:420], np.flatnonzero(Y >= 5)[400:420]])
     assert 0.4 < nearer_to_training(of(unseen), train, held_out=held_out, seed=0) < 0.6
 
 
 def test_too_few_or_other_images_are_not_compared():
-    train = items(range(300))
+    train = Training(items(range(300)))
     assert nearer_to_training(POOL, train, held_out=items(range(300, 310)), seed=0) is None
     tall = items(range(300, 400), lambda image: image.repeat(2, 0))
     assert nearer_to_training(POOL, train, held_out=tall, seed=0) is None
-    assert nearer_to_training(POOL, train, held_out=tall, seed=0, size=(8, 8)) is not None
+    train = Training(items(range(300)), size=(8, 8))
+    assert nearer_to_training(POOL, train, held_out=tall, seed=0) is not None
 
 
 class Stream(IterableDataset):
@@ -102,8 +120,8 @@ class Stream(IterableDataset):
 
 @pytest.mark.parametrize("dataset", [Stream(), dict.fromkeys("ab", (X[0], 0))])
 def test_what_cannot_be_read_by_place_is_left_alone(dataset):
-    check_validation(dataset, POOL)
-    assert nearer_to_training(POOL, items(range(60)), held_out=dataset, seed=0) is None
+    assert check_validation(dataset, POOL).startswith(f"{NOT_KNOWN}the data set raised ")
+    assert nearer_to_training(POOL, Training(items(range(60))), held_out=dataset, seed=0) is None
 
 
 def test_images_that_were_resized_for_the_generator_are_known_again():

@@ -7,6 +7,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
+from torch.utils.data import Subset
 from typer.testing import CliRunner
 
 from synthaug import pool as pool_module
@@ -15,6 +17,8 @@ from synthaug.cli import app
 from synthaug.codecs.image import ImageCodec
 from synthaug.errors import DataError, DataTypeError, StorageError
 from synthaug.fingerprint import digests, fingerprint, row_hashes
+from synthaug.images import read_images
+from synthaug.opened import OpenPool
 from synthaug.pool import Pool, Source
 from synthaug.selection import Agreement, Distance, select
 
@@ -168,8 +172,22 @@ def test_an_image_is_known_by_its_pixels_in_any_order_and_memory():
     assert not pool.trained_on(images, swapped).any()
     with pytest.raises(DataError, match="The images have dtype float64 where uint8 is expected"):
         pool.trained_on(images / 255)
-    with pytest.raises(DataTypeError, match="got list"):
+    with pytest.raises(DataError, match="The item is an image without a label: return `.image, label.`"):
         pool.trained_on(list(images))
+    with pytest.raises(DataError, match="There is a table where images of shape"):
+        pool.trained_on(pd.DataFrame({"x": [1]}))
+
+
+def test_what_read_images_takes_is_looked_for_too(tmp_path):
+    images, labels = draw()
+    pool = Pool.of(images, labels, Source("s", fingerprint(images, labels), 0, digests=digests(images, labels)))
+    test = [*images[:2], 255 - images[2]]
+    items = [(Image.fromarray(image), "c") for image in test]
+    for source in (items, read_images(items), (test, ["c"] * 3), Subset(items, range(3))):
+        assert pool.trained_on(source).tolist() == [True, True, False]
+    assert not pool.trained_on(items, ["c"] * 3).any()
+    pool.save(tmp_path)
+    assert OpenPool(tmp_path).trained_on(items).tolist() == [True, True, False]
 
 
 def test_the_hash_of_an_image_is_fixed_and_knows_its_shape_and_dtype():

@@ -12,6 +12,8 @@ from synthaug.evaluate import likeness
 from synthaug.evaluate.resemblance import Fidelity, fidelity
 from synthaug.evaluate.samples import Samples
 from synthaug.features import table_features
+from synthaug.images import read_images
+from synthaug.pool import Pool, Source
 from synthaug.rng import derive, numpy_rng
 
 FIGURES = ["precision", "recall", "density", "coverage", "two_sample_accuracy", "kernel_distance"]
@@ -156,6 +158,20 @@ def test_an_array_is_a_table_without_names():
     x = np.random.default_rng(0).normal(size=(60, 3))
     as_array, as_table = (fidelity(data, data + 0.1, random_state=0) for data in (x, pd.DataFrame(x)))
     assert as_array.to_dict() == as_table.to_dict()
+
+
+def test_a_pool_stands_for_its_records_with_their_labels_as_the_target(tables, found):
+    real, made, holdout = tables
+    pool = Pool.of(made.drop(columns="bought"), made["bought"], Source("by hand", "", 0))
+    assert fidelity(real, pool, target="bought", holdout=holdout, random_state=0).to_dict() == found.to_dict()
+    plain = fidelity(real.drop(columns="bought"), pool, random_state=0)
+    assert plain.columns["column"].tolist() == list(real.columns[:-1])
+    named = A.set_axis(["records", "labels"], axis=1)
+    assert fidelity(named, named).columns["column"].tolist() == ["records", "labels"]
+    images = read_images((np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8), [0, 1] * 20))
+    assert fidelity(images, images, features=lambda x: x.reshape(len(x), -1), random_state=0).n_used == 40
+    with pytest.raises(ParameterError, match="Expected `target` to be a column of the tables, got 'y'"):
+        fidelity(images, images, target="y", features=lambda x: x.reshape(len(x), -1))
 
 
 def test_records_of_any_kind_by_their_features():

@@ -14,6 +14,7 @@ from synthaug.errors import ParameterError, listed, nearest, raise_problems
 from synthaug.evaluate import nearness, trials
 from synthaug.evaluate.attacks import code_tables
 from synthaug.evaluate.rates import shuffled_labels
+from synthaug.evaluate.samples import records_in
 from synthaug.evaluate.sides import Sides
 from synthaug.evaluate.stats import holm
 from synthaug.features import Features
@@ -56,7 +57,7 @@ def privacy_risk(
 
     Args:
         train: The records that the generator was fitted on.
-        synthetic: What it made.
+        synthetic: What it made; a `Pool` of it will do.
         holdout: Real records of the same kind that it never saw. The smaller it is, the less can be found.
         features: Records -> `(n, d)` numbers in which distances mean something; needed for anything but tables. By
             default `table_features` of the real records.
@@ -83,7 +84,7 @@ def privacy_risk(
     """
     seed = as_seed(random_state)
     _check_numbers(n_attacks, level, max_records)
-    sides = Sides.of(train, synthetic, holdout, features)
+    sides = Sides.of(records_in(train), records_in(synthetic), records_in(holdout), features)
     secrets = _secrets(sides, sensitive, seed)
     drawn = sides.draw(seed, max_records)
     n = len(drawn.train)

@@ -52,7 +52,7 @@ def fidelity(
 
     Args:
         real: The records that the generator was fitted on: a table, an array `(n, d)`, or with `features` anything.
-        synthetic: What it made, of the same kind.
+        synthetic: What it made, of the same kind; a `Pool` will do, whose labels are the column `target`.
         target: The column of classes, to train on the one and test on the other.
         holdout: Real records that the generator never saw. They stand in the place of the synthetic ones once, so that
             every figure has beside it what as many real records reach; and classifiers are tested on them.

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from synthaug.arrays import is_array
 from synthaug.errors import DataError, DataTypeError, ParameterError, raise_problems
 from synthaug.evaluate.attacks import column_kind
 from synthaug.features import NEEDED, Features, table_features
 from synthaug.labels import Labels, check_target
 from synthaug.rng import numpy_rng
 
-__all__ = ["FEWEST", "Samples"]
+__all__ = ["FEWEST", "Samples", "records_in"]
 
 FEWEST = 20
 """How many records of each are needed to compare them as a whole."""
@@ -52,6 +53,7 @@ class Samples:
         - `synthetic` has column 'b', which `real` lacks: drop it.
         """
         given = {"real": real, "synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
+        given = {name: records_in(part, target) for name, part in given.items()}
         if features is None:
             given = {
                 name: pd.DataFrame(part) if getattr(part, "ndim", 0) == 2 else part for name, part in given.items()
@@ -117,6 +119,19 @@ class Samples:
                     f"Expected `features` to give finite numbers, got {x[~np.isfinite(x)][0]} for `{name}`."
                 )
         return {name: x.astype(float) for name, x in found.items()}
+
+
+def records_in(part: Any, target: Any = None) -> Any:
+    """The records of a pool, or of what `read_images` gives; with a `target`, a table with that column of its labels.
+
+    Anything else is left as it is.
+
+    >>> records_in([1, 2])
+    [1, 2]
+    """
+    if isinstance(part, pd.DataFrame) or not (hasattr(part, "records") and hasattr(part, "labels")):
+        return part
+    return part.records if target is None or is_array(part.records) else part.to_dataframe(target)
 
 
 def _check_kinds(parts: Mapping[str, Any], features: Features | None) -> None:

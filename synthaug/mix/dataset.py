@@ -345,7 +345,8 @@ def _form(first: Any, labels: list[Any], image: Any, label: Any) -> ItemForm:
     if odd is not None:
         raise DataError(
             f"Expected synthetic labels of type {form.target.type}, as in the dataset, got {odd!r}: fit the generator "
-            f"on what `read_images` makes of this dataset. {remedy}"
+            f"on the dataset itself. (`read_images(folder)` gives the names of folders, an `ImageFolder` their places "
+            f"in order.) {remedy}"
         )
     return form
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from math import ceil
 from pathlib import Path
 from typing import Any
+from unicodedata import combining, normalize
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from synthaug.arrays import find_layout, to_grid
 from synthaug.errors import DataError, SynthaugWarning
@@ -21,15 +23,19 @@ __all__ = ["draw_grid", "find_nearest", "log_grid"]
 _REAL = 2_000  # real images among which the nearest is sought
 _EACH = 4  # synthetic images of a class
 _MOST = 10  # classes
-_GAP = 2  # pixels between pairs
+_GAP = 2  # pixels between the images of a pair
+_APART = 8  # between pairs, rows and titles
 _SHOWN = 96  # pixels: images of up to half of it are enlarged by a whole number, to at most this
+_LETTERS = 9, 24  # the least and the greatest size of letters
+_NAME = 12  # of them a name is wide at most
+_INK = (64, 64, 64)
 
 
 def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray) -> np.ndarray:
     """A picture `(height, width, 3)` uint8: a row a class, in it pairs of a synthetic image and the nearest real one.
 
     Nearest is by the mean squared difference of pixels. At most ten classes are shown, and four images of each. Small
-    images are enlarged, each pixel to a square.
+    images are enlarged, each pixel to a square. The name of a class stands on the left, cut if it is long.
 
     Args:
         synthetic: An image array.
@@ -37,21 +43,44 @@ def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray) -> np.ndarra
         real: An image array of the same shape and dtype, the first axis aside.
 
     >>> images = np.zeros((3, 8, 8), np.uint8)
-    >>> draw_grid(images, ["a", "a", "b"], images).shape
-    (198, 778, 3)
+    >>> draw_grid(images, ["a", "a", "b"], images).shape[::2]
+    (240, 3)
     """
     names = list(dict.fromkeys(sorted(labels)))[:_MOST]
     chosen = [[i for i, label in enumerate(labels) if label == name][:_EACH] for name in names]
     made, there = _colours(synthetic, real), _colours(real, real)
     scale = max(1, _SHOWN // max(made.shape[1:3]))
     height, width = made.shape[1] * scale, made.shape[2] * scale
-    canvas = np.full((len(names) * (height + _GAP) + _GAP, _EACH * (2 * width + _GAP) + _GAP, 3), 255, np.uint8)
-    for row, places in enumerate(chosen):
-        for column, place in enumerate(places):
-            top, left = _GAP + row * (height + _GAP), _GAP + column * (2 * width + _GAP)
-            pair = np.concatenate([made[place], there[find_nearest(synthetic[place], real)]], axis=1)
-            canvas[top : top + height, left : left + 2 * width] = pair.repeat(scale, axis=0).repeat(scale, axis=1)
-    return canvas
+    least, greatest = _LETTERS
+    letters = min(max(min(height, width) // 6, least), greatest)
+    font = ImageFont.load_default(size=letters)
+    titles = [_shortened(str(name), font, _NAME * letters) for name in names]
+    left, top = ceil(max(map(font.getlength, titles))) + 2 * _APART, letters + 2 * _APART
+    columns = [left + column * (2 * width + _GAP + _APART) for column in range(max(map(len, chosen)))]
+    rows = [top + row * (height + _APART) for row in range(len(names))]
+    canvas = Image.new("RGB", (columns[-1] + 2 * width + _GAP + _APART, rows[-1] + height + _APART), "white")
+    draw = ImageDraw.Draw(canvas)
+    for x in columns:
+        for place, word in enumerate(("synthetic", "nearest real")):
+            middle = x + place * (width + _GAP) + width // 2
+            draw.text((middle, top // 2), _shortened(word, font, width), _INK, font, anchor="mm")
+    for y, title, places in zip(rows, titles, chosen, strict=True):
+        draw.text((left - _APART, y + height // 2), title, _INK, font, anchor="rm")
+        for x, place in zip(columns, places, strict=False):
+            for step, image in enumerate((made[place], there[find_nearest(synthetic[place], real)])):
+                enlarged = image.repeat(scale, axis=0).repeat(scale, axis=1)
+                canvas.paste(Image.fromarray(enlarged), (x + step * (width + _GAP), y))
+    return np.array(canvas)
+
+
+def _shortened(text: str, font: Any, most: int) -> str:
+    """The text on one line, of at most `most` pixels, without accents, which the font lacks."""
+    text = "".join(one for one in normalize("NFKD", " ".join(text.split())) if not combining(one))
+    if font.getlength(text) <= most:
+        return text
+    while text and font.getlength(f"{text}…") > most:
+        text = text[:-1]
+    return f"{text}…"
 
 
 def log_grid(trainer: Any, pool: Pool | OpenPool, real: Any, *, image: Any = None, label: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""Mixing in Lightning: a callback for the user's own module and data, and a wrapper for a DataModule."""
+"""Mixing in Lightning: a callback for the user's own module and data."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.connectors.data_connector import _DataLoaderSource, _request_dataloader
 from pytorch_lightning.utilities import rank_zero_info
-from pytorch_lightning.utilities.model_helpers import is_overridden
 from sklearn.base import clone
-from torch.utils.data import DataLoader
 
-from synthaug.errors import DataTypeError, ParameterError, StorageError, raise_problems
+from synthaug.errors import ParameterError, StorageError, raise_problems
 from synthaug.fingerprint import fingerprint
-from synthaug.images import ImageRecords, read_images
+from synthaug.images import ImageRecords, read_images, size_problems
 from synthaug.mix.accepting import draw_accepted
 from synthaug.mix.dataset import MixedDataset, ToItem, find_mixed
 from synthaug.mix.drawing import Allocation, apportion
 from synthaug.mix.grid import log_grid
-from synthaug.mix.loader import MixedBatchSampler, MixedLoader, Ratio, check_loader, mix_loader, ratio_in
-from synthaug.mix.validation import check_validation, nearer_to_training
+from synthaug.mix.loader import MixedBatchSampler, MixedLoader, check_loader, mix_loader
+from synthaug.mix.ratios import Ratio, ratio_in
+from synthaug.mix.trainers import epoch_of, loaders_in, resumed, tell_unknown
+from synthaug.mix.validation import Training, check_doubles, check_validation, nearer_to_training
 from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pool import Pool
 from synthaug.rng import as_seed, derive, isolated
@@ -38,120 +38,10 @@ from synthaug.selection import Criterion, check_criteria
 from synthaug.shards import MANIFEST
 from synthaug.synthesizer import Synthesizer
 
-__all__ = ["MixedDataModule", "SyntheticMix"]
+__all__ = ["SyntheticMix"]
 
-_HOOKS = (
-    *("prepare_data", "setup", "teardown", "on_exception", "state_dict", "load_state_dict"),
-    *("val_dataloader", "test_dataloader", "predict_dataloader"),
-    *("transfer_batch_to_device", "on_before_batch_transfer", "on_after_batch_transfer"),
-)
 _FAR = 1_000  # epochs that are asked for their ratio if there is no end to them
 _PATIENCE = timedelta(days=365)  # of processes that wait for the first one to fit
-
-
-class MixedDataModule(pl.LightningDataModule):
-    """Your DataModule, with synthetic items on top of each training batch; everything else is as it was.
-
-    Args:
-        datamodule: Yours. It is not changed, and its attributes can be reached through this one.
-        pool: The synthetic records: a `Pool`, or the folder of one.
-        ratio: Synthetic items for each real one, or a function from the epoch, counted from 0, to that number.
-        seed: As all other arguments, see `mix_loader`.
-
-    >>> from synthaug import Pool
-    >>> from synthaug.pool import Source
-    >>> real = [(np.full((8, 8), i, np.uint8), i % 2) for i in range(8)]
-    >>> yours = pl.LightningDataModule()
-    >>> yours.train_dataloader = yours.val_dataloader = lambda: DataLoader(real, batch_size=4)
-    >>> pool = Pool.of(np.full((3, 8, 8), 99, np.uint8), [0, 1, 1], Source("by hand", "", 0))
-    >>> mixed = MixedDataModule(yours, pool, ratio=0.5)
-    >>> [len(labels) for _, labels in mixed.train_dataloader()], [len(labels) for _, labels in mixed.val_dataloader()]
-    ([6, 6], [4, 4])
-    """
-
-    def __init__(
-        self,
-        datamodule: pl.LightningDataModule,
-        pool: AnyPool,
-        *,
-        ratio: Ratio = 0.5,
-        seed: int | None = None,
-        to_item: ToItem | None = None,
-        transform: Callable[..., Any] | None = None,
-        flag: bool = False,
-        allocation: str | Mapping[Any, float] = "pool",
-        labels: Any = None,
-        weights: Any = None,
-        image: Any = None,
-        label: Any = None,
-    ) -> None:
-        super().__init__()
-        if not isinstance(datamodule, pl.LightningDataModule):
-            raise DataTypeError(f"Expected a LightningDataModule, got {type(datamodule).__name__}.")
-        self.datamodule = datamodule
-        self.prepare_data_per_node = datamodule.prepare_data_per_node
-        self.allow_zero_length_dataloader_with_multiple_devices = (
-            datamodule.allow_zero_length_dataloader_with_multiple_devices
-        )
-        self._log_hyperparams = datamodule._log_hyperparams
-        for name in _HOOKS:  # only those that the user's has: Lightning looks which are there
-            if is_overridden(name, datamodule):
-                setattr(self, name, self._val_dataloader if name == "val_dataloader" else getattr(datamodule, name))
-        self._pool, self._reading, self._known = pool, {"image": image, "label": label}, False
-        self._seed = seed
-        self._mix = partial(
-            mix_loader,
-            pool=pool,
-            ratio=ratio,
-            seed=seed,
-            to_item=to_item,
-            transform=transform,
-            flag=flag,
-            allocation=allocation,
-            labels=labels,
-            weights=weights,
-            image=image,
-            label=label,
-        )
-
-    def __getattr__(self, name: str) -> Any:
-        """An attribute that this module lacks is that of the user's."""
-        if name == "datamodule" or name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.datamodule, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name == "trainer" and "datamodule" in vars(self):
-            self.datamodule.trainer = value
-
-    @property
-    def hparams(self) -> Any:
-        """The hyper-parameters of the user's module."""
-        return self.datamodule.hparams
-
-    @property
-    def hparams_initial(self) -> Any:
-        """The hyper-parameters that the user's module was made with."""
-        return self.datamodule.hparams_initial
-
-    def _val_dataloader(self) -> Any:
-        """The user's validation loaders; the first time, see `check_validation` for what is said of them."""
-        loaders = self.datamodule.val_dataloader()
-        if not self._known:
-            for loader in _loaders(loaders):
-                check_validation(loader.dataset, as_pool(self._pool), **self._reading)
-        self._known = True
-        return loaders
-
-    def train_dataloader(self) -> MixedLoader:
-        """The user's loader, mixed."""
-        loader = self.datamodule.train_dataloader()
-        if self.trainer is None:
-            return self._mix(loader)
-        seed = torch.initial_seed() % 2**63 if self._seed is None else self._seed
-        seed = int(self.trainer.strategy.broadcast(seed))  # processes may have been given different ones
-        return _resumed(self.trainer, self._mix(loader, seed=seed, epoch=_epoch_of(self.trainer)))
 
 
 class SyntheticMix(pl.Callback):
@@ -208,6 +98,11 @@ class SyntheticMix(pl.Callback):
     Raises:
         DataError: the generator has seen more than a tenth of the validation set (of less there is a warning), or makes
             no image of some class that the `criteria` accept (when training starts).
+        ParameterError: arguments outside of what is allowed, all at once.
+
+    Warns:
+        SynthaugWarning: validation items that the generator has seen, or many that look like training images that were
+            resized, normalised, flipped or turned.
 
     >>> SyntheticMix(ratio=-1.0)
     Traceback (most recent call last):
@@ -237,7 +132,8 @@ class SyntheticMix(pl.Callback):
         grid_every: int | None = None,
     ) -> None:
         check_criteria(criteria)
-        raise_problems(_problems(synthesizer, pool, ratio, criteria, refresh_every, grid_every), ParameterError)
+        problems = _problems(synthesizer, pool, ratio, criteria, refresh_every, grid_every)
+        raise_problems([*problems, *size_problems(size)], ParameterError)
         self.synthesizer, self.pool, self.ratio, self.refresh_every = synthesizer, pool, ratio, refresh_every
         self.seed, self.image, self.label, self.grid_every = seed, image, label, grid_every
         self.allocation, self.criteria, self.size = allocation, criteria, size
@@ -278,7 +174,7 @@ class SyntheticMix(pl.Callback):
         if self.pool_ is None:  # of a ratio that is always 0
             return loader
         self._draw_for(trainer)
-        return _resumed(trainer, self._mix(loader, self.pool_, seed=self.seed_, epoch=_epoch_of(trainer)))
+        return resumed(trainer, self._mix(loader, self.pool_, seed=self.seed_, epoch=epoch_of(trainer)))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look whether validation is what it should be, and how much of the training images the pool has memorised."""
@@ -289,10 +185,12 @@ class SyntheticMix(pl.Callback):
         assert isinstance(loader.dataset, MixedDataset)
         assert self.seed_ is not None
         real, reading = loader.dataset.real, {"image": self.image, "label": self.label, "size": self.size}
-        for held_out in (one.dataset for one in _loaders(trainer.val_dataloaders)):
-            check_validation(held_out, self.pool_, **reading)
+        train, unknown = Training(real, **reading), []
+        for held_out in (one.dataset for one in loaders_in(trainer.val_dataloaders)):
+            unknown += [check_validation(held_out, self.pool_, **reading), check_doubles(held_out, self.pool_, train)]
             if self._nearer is None and find_mixed(held_out) is None:
-                self._nearer = nearer_to_training(self.pool_, real, held_out=held_out, seed=self.seed_, **reading)
+                self._nearer = nearer_to_training(self.pool_, train, held_out=held_out, seed=self.seed_)
+        tell_unknown(self, unknown)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw a new pool if it is time to, and say which epoch it is."""
@@ -399,23 +297,11 @@ class SyntheticMix(pl.Callback):
 
     def _draw_for(self, trainer: pl.Trainer) -> bool:
         """Draw the pool of the present epoch, unless it is in use; whether it was drawn."""
-        if self.refresh_every is None or _epoch_of(trainer) // self.refresh_every == self._drawn:
+        if self.refresh_every is None or epoch_of(trainer) // self.refresh_every == self._drawn:
             return False
-        self._drawn = _epoch_of(trainer) // self.refresh_every
+        self._drawn = epoch_of(trainer) // self.refresh_every
         self.pool_ = _from_first(trainer, lambda: self._sample(self._drawn))
         return True
-
-
-def _epoch_of(trainer: pl.Trainer) -> int:
-    """The epoch that comes next or runs; Lightning's count lags behind while a run goes on from the end of one."""
-    loop = trainer.fit_loop
-    processed: int = loop.epoch_progress.current.processed  # type: ignore[attr-defined]  # of a wider type
-    return max(processed, *(state["epoch"] for state in loop._combined_loader_states_to_load if _is_ours(state)), 0)
-
-
-def _is_ours(state: Any) -> bool:
-    """Whether this is what a `MixedLoader` stored, and not a loader of the user's."""
-    return isinstance(state, Mapping) and {"epoch", "batches", "now"} <= set(state)
 
 
 def _from_first(trainer: pl.Trainer, make: Callable[[], Pool | OpenPool]) -> Pool | OpenPool:
@@ -431,16 +317,6 @@ def _from_first(trainer: pl.Trainer, make: Callable[[], Pool | OpenPool]) -> Poo
             torch.distributed.destroy_process_group(patient)
     shared: Pool | OpenPool = trainer.strategy.broadcast(made)
     return shared
-
-
-def _resumed(trainer: pl.Trainer, loader: MixedLoader) -> MixedLoader:
-    """Hand the loader its state from the checkpoint where Lightning does not: at the end of an epoch."""
-    loop = trainer.fit_loop
-    states = loop._combined_loader_states_to_load
-    if not loop.restarting and states and _is_ours(states[0]):
-        loader.load_state_dict(states[0])
-        loop._combined_loader_states_to_load = []
-    return loader
 
 
 @dataclass
@@ -495,11 +371,3 @@ def _counts(synthesizer: Synthesizer, labels: pd.Series, allocation: Any, size: 
         real = {plain(value): int(n) for value, n in labels.value_counts().items()}
         budget = Allocation.of(pd.Series(classes), allocation, real).budget(size)
     return {label: int(n) for label, n in zip(classes, budget, strict=True)}
-
-
-def _loaders(given: Any) -> list[DataLoader[Any]]:
-    """The DataLoaders in whatever Lightning takes for loaders."""
-    if isinstance(given, DataLoader):
-        return [given]
-    parts = given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else ()
-    return [loader for part in parts for loader in _loaders(part)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from math import floor, isfinite
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,64 +17,18 @@ from synthaug.errors import DataError, DataTypeError, ParameterError, raise_prob
 from synthaug.items import ItemForm
 from synthaug.mix.dataset import Batch, MixedDataset, ToItem, check_real
 from synthaug.mix.drawing import Allocation, Blocks, draw_weighted, permuted
+from synthaug.mix.ratios import Ratio, ratio_in
 from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pool import Pool
 from synthaug.rng import as_seed, global_states, isolated, numpy_rng, restore_globals
 from synthaug.schema import plain
 
-__all__ = ["Annealed", "MixedBatchSampler", "MixedLoader", "Ratio", "check_loader", "mix_loader", "ratio_in"]
+__all__ = ["MixedBatchSampler", "MixedLoader", "check_loader", "mix_loader"]
 
-Ratio = float | Callable[[int], float]
 _SETTINGS = (
     *("num_workers", "persistent_workers", "prefetch_factor", "multiprocessing_context", "worker_init_fn", "timeout"),
     *("collate_fn", "pin_memory", "pin_memory_device", "generator", "in_order"),
 )
-
-
-@dataclass(frozen=True)
-class Annealed:
-    """A ratio that is lowered to 0 towards the end of training, so that the last epochs see real items only.
-
-    Args:
-        ratio: Synthetic items for each real one, to begin with.
-        epochs: Epochs of the whole training.
-        last: The share of the epochs at the end over which the ratio falls; it is 0 in the very last epoch.
-
-    >>> schedule = Annealed(0.5, epochs=10, last=0.4)
-    >>> [schedule(epoch) for epoch in (0, 5, 7, 9)]
-    [0.5, 0.5, 0.25, 0.0]
-    """
-
-    ratio: float
-    epochs: int
-    last: float = 0.3
-
-    def __post_init__(self) -> None:
-        ratio_in(self.ratio, 0)
-        if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 1:
-            raise ParameterError(f"Expected `epochs` to be an int of at least 1, got {self.epochs!r}.")
-        if not 0 <= self.last <= 1:
-            raise ParameterError(f"Expected `last` to be a share from 0 to 1, got {self.last!r}.")
-
-    def __call__(self, epoch: int) -> float:
-        """The ratio in an epoch, counted from 0."""
-        falling = max(1.0, self.last * self.epochs)
-        return self.ratio * min(1.0, max(0.0, (self.epochs - 1 - epoch) / falling))
-
-
-def ratio_in(ratio: Ratio, epoch: int) -> float:
-    """The ratio in an epoch, checked.
-
-    >>> ratio_in(-0.5, 0)
-    Traceback (most recent call last):
-    ...
-    synthaug.errors.ParameterError: Expected `ratio` to be a finite number of at least 0, got -0.5.
-    """
-    value = ratio(epoch) if callable(ratio) else ratio
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < float("inf"):
-        what = f"`ratio({epoch})` to give" if callable(ratio) else "`ratio` to be"
-        raise ParameterError(f"Expected {what} a finite number of at least 0, got {value!r}.")
-    return float(value)
 
 
 class MixedBatchSampler(BatchSampler):
@@ -247,17 +200,23 @@ class MixedLoader(DataLoader[Any]):
     _seen = 0  # batches of the epoch that were handed out
     _skipped = 0  # batches that the next iteration leaves out
     _loaded: Mapping[str, Any] | None = None  # the state from which the next iteration goes on
+    _begun: dict[str, Any] | None = None  # the state before an iteration that has given no batch so far
 
     def __iter__(self) -> Any:  # a DataLoader draws at once; where Lightning goes on, it may ask in vain and ask again
-        return self._counted(super().__iter__() if self._loaded is None else None)
+        if self._loaded is not None:
+            return self._counted(None)
+        self._begun = self._state(at_start=True, epoch=self._mixing.epoch)
+        return self._counted(super().__iter__())
 
     def _counted(self, batches: Iterator[Any] | None) -> Iterator[Any]:
         if batches is None:
-            if self.persistent_workers and not self._skipped:  # workers now start anew, and draw a seed for it
+            loaded, self._loaded = self._loaded, None
+            had_workers = loaded is not None and loaded.get("workers", self.persistent_workers)
+            if had_workers and not self._skipped:  # they start anew now, and draw a seed for it
                 here = _random(self._mixing.generators)
                 self._mixing.resumed = {"batches": 0, "start": here, "now": here}
-            batches, self._loaded = super().__iter__(), None
-        self._seen, self._skipped = self._skipped, 0
+            batches = super().__iter__()
+        self._seen, self._skipped, self._begun = self._skipped, 0, None
         state = vars(self)  # a DataLoader looks at each attribute that is set
         for batch in batches:
             state["_seen"] += 1
@@ -277,16 +236,23 @@ class MixedLoader(DataLoader[Any]):
 
     def state_dict(self) -> dict[str, Any]:
         """Where the iteration is, in plain values and tensors."""
-        sampler, now = self._mixing, _random(self._generators)
         if self._loaded is not None:
-            return {**self._loaded, "now": now}
-        at_start = sampler.running is None or self._seen >= len(self)
+            return {**self._loaded, "now": _random(self._generators)}
+        if self._begun is not None:
+            return self._begun
+        running = self._mixing.running
+        at_start = running is None or self._seen >= len(self)
+        return self._state(at_start, self._mixing.epoch if running is None else running + at_start)
+
+    def _state(self, at_start: bool, epoch: int) -> dict[str, Any]:
+        now = _random(self._generators)
         return {
-            "epoch": sampler.epoch if sampler.running is None else sampler.running + at_start,
+            "epoch": epoch,
             "batches": 0 if at_start else self._seen,
-            "start": now if at_start else sampler.started,
+            "start": now if at_start else self._mixing.started,
             "now": now,
-            "seed": sampler.seed,
+            "workers": self._iterator is not None,  # those that persist
+            "seed": self._mixing.seed,
             "collate": self.collate_fn.state_dict() if isinstance(self.collate_fn, _Stateful) else None,
         }
 

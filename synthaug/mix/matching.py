@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from synthaug.mix.drawing import spread
 __all__ = ["glance", "images_in", "known_labels", "label_problem", "value_problem"]
 
 LOOKS = 16
+_RANGES = ((0, 1), (-1, 1), (0, 255))  # of pixels, the narrower ones first
 _FACTOR, _BYTES = 1.75, 8.0  # between two spans: of [-1, 1] and [0, 1], of which few looks miss the ends; of two uint8
 
 
@@ -61,7 +63,7 @@ def value_problem(real: Sequence[np.ndarray], made: Sequence[np.ndarray]) -> str
 
     >>> grey = [np.linspace(0, 1, 64).reshape(8, 8)] * 3
     >>> value_problem(grey, grey), value_problem(grey, [255 * image for image in grey])
-    (None, 'values from 0 to 1, those of the pool from 0 to 255')
+    (None, 'values in [0, 1], those of the pool in [0, 255]')
     """
     ours, theirs = _ends(real), _ends(made)
     if not len(ours) or not len(theirs):
@@ -75,7 +77,11 @@ def value_problem(real: Sequence[np.ndarray], made: Sequence[np.ndarray]) -> str
     elsewhere = 0 < high - low < max(lower - high, low - upper) and not bytes_only
     if not wider and not narrower and not elsewhere:
         return None
-    return f"values from {low:.4g} to {high:.4g}, those of the pool from {least:.4g} to {most:.4g}"
+    known, other = _usual_range(low, high), _usual_range(least, most)
+    same = known == other  # which would tell nothing
+    here = f"from {low:.4g} to {high:.4g}" if known is None or same else f"in {known}"
+    there = f"from {least:.4g} to {most:.4g}" if other is None or same else f"in {other}"
+    return f"values {here}, those of the pool {there}"
 
 
 def known_labels(real: Any, form: ItemForm, looked: Mapping[int, Any]) -> set[Any] | None:
@@ -124,6 +130,12 @@ def _whole(ends: np.ndarray) -> tuple[float, float]:
     return float(ends[:, 0].min()), float(ends[:, 1].max())
 
 
+def _usual_range(low: float, high: float) -> str | None:
+    """The first of the usual ranges of pixels that holds all values, if they fill half of it."""
+    least, most = next((ends for ends in _RANGES if ends[0] <= low and high <= ends[1]), (-inf, inf))
+    return f"[{least}, {most}]" if high - low >= (most - least) / 2 else None
+
+
 def _labels_of(real: Any, place: Any) -> Sequence[Any] | None:
     if isinstance(real, Subset):
         whole = _labels_of(real.dataset, place)
@@ -131,6 +143,6 @@ def _labels_of(real: Any, place: Any) -> Sequence[Any] | None:
     if isinstance(real, list):
         return [item[place] if isinstance(item, Mapping | tuple | list) else getattr(item, place) for item in real]
     if isinstance(real, TensorDataset):
-        return list(real.tensors[place].tolist())
+        return list(real.tensors[place].flatten().tolist())
     found = next((getattr(real, name) for name in ("targets", "labels") if hasattr(real, name)), None)
-    return as_array(found).tolist() if is_array(found) else found
+    return as_array(found).ravel().tolist() if is_array(found) else found

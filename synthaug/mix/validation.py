@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,35 +16,60 @@ from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.data import Subset
 
 from synthaug.arrays import find_layout, from_grid, to_grid
-from synthaug.errors import DataError, SynthaugWarning, listed
+from synthaug.errors import DataError, SynthaugError, SynthaugWarning, listed
 from synthaug.images import ImageRecords, read_images
 from synthaug.mix.dataset import find_mixed
+from synthaug.mix.doubles import find_doubles
 from synthaug.mix.drawing import spread
 from synthaug.opened import OpenPool
 from synthaug.pool import Pool
 from synthaug.rng import isolated, numpy_rng
 
-__all__ = ["check_validation", "nearer_to_training"]
+__all__ = ["Training", "check_doubles", "check_validation", "nearer_to_training"]
 
 _CHECKED = 10_000  # validation items that are compared with what the generator saw
-_AT_ONCE = 256  # of them
+_AT_ONCE = 256  # items that are read
 _REFUSED = 0.1  # share of them, beyond which the two sets are no longer apart but for a few doubles
 _TRAINING = 10_000  # training images to which distances are taken
 _COMPARED = 1_000  # synthetic and held-out images whose distances are taken
-_FEWEST = 20
+_FEWEST = 20  # held-out or training images
 _SIDE = 8  # fields along each side, whose means are compared
 
 
-def check_validation(dataset: Any, pool: Pool | OpenPool, **reading: Any) -> None:
+class Training:
+    """A training set whose images are read once, and only if they are needed.
+
+    Args:
+        dataset: The data set, of which 10,000 items at most are read.
+        reading: `image`, `label` and `size`, as in `read_images`.
+
+    >>> train = Training([(np.full((16, 16), i, np.uint8), 0) for i in range(3)])
+    >>> train.fields.means[:, 0, 0, 0].tolist()
+    [0.0, 1.0, 2.0]
+    """
+
+    def __init__(self, dataset: Any, **reading: Any) -> None:
+        self.dataset, self.reading = dataset, reading
+
+    @cached_property
+    def fields(self) -> _Fields:
+        """What is compared of the images."""
+        parts = _parts(self.dataset, spread(len(self.dataset), _TRAINING), self.reading)
+        return _Fields.of(images for _, images in parts)
+
+
+def check_validation(dataset: Any, pool: Pool | OpenPool, **reading: Any) -> str:
     """Warn of validation items that the generator of the pool has seen, or that are synthetic.
 
-    Nothing is said of items that cannot be compared. Items of floats from 0 to 1 or from -1 to 1 are compared with
-    bytes in the pool.
+    Items of floats from 0 to 1 or from -1 to 1 are compared with bytes in the pool.
 
     Args:
         dataset: The validation set.
-        pool: The synthetic images.
+        pool: The synthetic images; nothing is said of tables.
         reading: `image`, `label` and `size`, as in `read_images`.
+
+    Returns:
+        What is not known and why, if the items cannot be compared; empty otherwise.
 
     Raises:
         DataError: it has seen more than a tenth of the validation set.
@@ -50,28 +77,29 @@ def check_validation(dataset: Any, pool: Pool | OpenPool, **reading: Any) -> Non
     >>> from synthaug.pool import Source
     >>> images = np.zeros((2, 8, 8), np.uint8)
     >>> check_validation([(images[0], 0)], Pool.of(images, [0, 1], Source("by hand", "", 0)))
+    "whether the generator has seen validation items is not known: it was not noted what 'by hand' was trained on."
     """
     if find_mixed(dataset) is not None:
         _warn(
             "The validation loader holds synthetic items (its dataset is a MixedDataset, or a part of one), so its "
             "scores say little about real ones: validate on real items alone, and mix the training set only."
         )
-        return
-    blank = pool.blank if isinstance(pool, OpenPool) else pool
-    if isinstance(blank.records, pd.DataFrame) or not all(source.digests for source in pool.sources):
-        return
+        return ""
+    if _is_table(pool):
+        return ""
+    unknown = "whether the generator has seen validation items is not known: "
+    unnoted = [source.name for source in pool.sources if not source.digests]
+    if unnoted:
+        return f"{unknown}it was not noted what {listed(unnoted)} was trained on."
     try:
         places = spread(len(dataset), _CHECKED)
         seen = np.zeros(len(places), bool)
-        for start in range(0, len(places), _AT_ONCE):
-            part = slice(start, start + _AT_ONCE)
-            images = _read(dataset, places[part], reading).records
-            for same in _readings(images, blank.records):
-                seen[part] |= pool.trained_on(same)
-    except Exception:  # items that raise, of another kind or of mixed sizes, none at all: nothing can be told
-        return
+        for part, images in _parts(dataset, places, reading):
+            seen[part] = _seen(images, pool)
+    except Exception as error:  # items that raise, of another kind or of mixed sizes
+        return unknown + _reason(error)
     if not seen.any():
-        return
+        return ""
     told = f"The generator of the pool was trained on {seen.sum()} of {len(places)} validation items"
     if seen.mean() > _REFUSED:
         raise DataError(
@@ -82,22 +110,73 @@ def check_validation(dataset: Any, pool: Pool | OpenPool, **reading: Any) -> Non
         f"{told}: {listed(places[seen].tolist())}. If they are doubles, take them out of one of the two sets: all "
         "scores on them are too good."
     )
+    return ""
 
 
-def nearer_to_training(pool: Pool | OpenPool, train: Any, *, held_out: Any, seed: int, **reading: Any) -> float | None:
+def check_doubles(dataset: Any, pool: Pool | OpenPool, train: Training) -> str:
+    """Warn of validation images that are training images but for a change, if there are more than are usual.
+
+    See `find_doubles`. Up to 1,000 validation and 10,000 training images are compared. Those that `check_validation`
+    tells of are left out.
+
+    Args:
+        dataset: The validation set.
+        pool: The synthetic images; nothing is said of tables.
+        train: The training set.
+
+    Returns:
+        What is not known and why, if the images cannot be compared; empty otherwise.
+
+    >>> from synthaug.pool import Source
+    >>> images = np.random.default_rng(0).integers(0, 256, (90, 8, 8)).astype(np.uint8)
+    >>> train, held_out = Training([(image, 0) for image in images[:60]]), [(image, 0) for image in images[60:]]
+    >>> check_doubles(held_out, Pool.of(images, [0] * 90, Source("by hand", "", 0)), train)
+    ''
+    """
+    if find_mixed(dataset) is not None or _is_table(pool):
+        return ""
+    try:
+        if len(train.dataset) < _FEWEST:
+            return ""
+        places, means = spread(len(dataset), _COMPARED), []
+        told = np.zeros(len(places), bool)
+        for part, images in _parts(dataset, places, train.reading):
+            means.append(_means(images))
+            told[part] = _told(images, pool)
+        if told.all():
+            return ""
+        theirs, ours = np.concatenate(means)[~told], train.fields.means
+        if theirs.shape[1] != ours.shape[1]:
+            raise DataError(f"they have {theirs.shape[1]} channels, and training images have {ours.shape[1]}.")
+    except Exception as error:  # as above
+        return f"whether validation images are changed training images is not known: {_reason(error)}"
+    found = find_doubles(theirs, ours)
+    if found.telling:
+        near = places[~told][found.near].tolist()
+        _warn(
+            f"{len(near)} of {len(found.near)} validation images look like training images that were changed (resized, "
+            f"normalised, flipped, turned): {listed(near)}. Among training images themselves, {found.usual.sum()} of "
+            f"{len(found.usual)} are so near to another. Look at some beside the training images; if they are the same "
+            "pictures, all scores on them are too good: split the images first, each with all its versions, and change "
+            "them afterwards."
+        )
+    return ""
+
+
+def nearer_to_training(pool: Pool | OpenPool, train: Training, *, held_out: Any, seed: int) -> float | None:
     """How often a synthetic image is nearer to the training set than a held-out image of its class is.
 
     The area under the curve that tells the two apart by their distance to the nearest training image, by class, and
     weighted by the synthetic images of a class: half if they are as near as images that the generator never saw, 1 for
-    copies. Training images that were deformed, and smooth images, are near as well. Distances are those of the means
-    over 8 x 8 fields of each channel; up to 1,000 synthetic and held-out and 10,000 training images are compared.
+    copies. Training images that were deformed, and smooth images, are near as well. Far below a half, synthetic images
+    stray from the data, or the held-out set holds training images. Distances are those of the means over 8 x 8 fields
+    of each channel; up to 1,000 synthetic and held-out and 10,000 training images are compared.
 
     Args:
         pool: The synthetic images.
         train: The data set that their generator learned.
         held_out: One that it has not seen.
         seed: Of which images are compared.
-        reading: `image`, `label` and `size`, as in `read_images`.
 
     Returns:
         From 0 to 1, or None where there are fewer than 20 held-out images, or where they cannot be compared.
@@ -110,7 +189,7 @@ def nearer_to_training(pool: Pool | OpenPool, train: Any, *, held_out: Any, seed
     >>> images = np.random.default_rng(0).integers(0, 256, (60, 8, 8)).astype(np.uint8)
     >>> train, held_out = [(image, 0) for image in images[:30]], [(image, 0) for image in images[30:]]
     >>> copies = Pool.of(images[:30], [0] * 30, Source("copier", "", 0))
-    >>> nearer_to_training(copies, train, held_out=held_out, seed=0)
+    >>> nearer_to_training(copies, Training(train), held_out=held_out, seed=0)
     1.0
     """
     rng = numpy_rng(seed, "nearer")
@@ -120,15 +199,13 @@ def nearer_to_training(pool: Pool | OpenPool, train: Any, *, held_out: Any, seed
     try:
         if len(held_out) < _FEWEST:
             return None
-        theirs = _read(held_out, np.sort(rng.permutation(len(held_out))[:_COMPARED]), reading)
-        ours = _read(train, spread(len(train), _TRAINING), reading)
-        made, there, known = (
-            _fields(next(_readings(images, shown.records)), shown.records.shape)
-            for images in (shown.records, theirs.records, ours.records)
-        )
+        theirs = _read(held_out, np.sort(rng.permutation(len(held_out))[:_COMPARED]), train.reading)
+        made = _Fields.of([shown.records])
+        known = train.fields.like(made)
+        near = cdist(made.like(made), known).min(axis=1)
+        far = cdist(_Fields.of([theirs.records]).like(made), known).min(axis=1)
     except Exception:  # as above
         return None
-    near, far = cdist(made, known).min(axis=1), cdist(there, known).min(axis=1)
     areas, sizes = [], []
     for label in shown.labels.unique():
         mine, others = near[shown.labels == label], far[theirs.labels == label]
@@ -136,6 +213,44 @@ def nearer_to_training(pool: Pool | OpenPool, train: Any, *, held_out: Any, seed
             areas.append(float((mine[:, None] < others).mean() + (mine[:, None] == others).mean() / 2))
             sizes.append(len(mine))
     return float(np.average(areas, weights=sizes)) if areas else None
+
+
+def _is_table(pool: Pool | OpenPool) -> bool:
+    return isinstance(_blank(pool).records, pd.DataFrame)
+
+
+def _blank(pool: Pool | OpenPool) -> Pool:
+    """A pool whose records are of the same shape and type, and few if they lie in a folder."""
+    return pool.blank if isinstance(pool, OpenPool) else pool
+
+
+def _seen(images: np.ndarray, pool: Pool | OpenPool) -> np.ndarray:
+    """Which of the images the generator was trained on; a `DataError` if this is not known."""
+    seen = np.zeros(len(images), bool)
+    for same in _readings(images, _blank(pool).records):
+        seen |= pool.trained_on(same)
+    return seen
+
+
+def _told(images: np.ndarray, pool: Pool | OpenPool) -> np.ndarray:
+    """Those of which `check_validation` tells."""
+    try:
+        return _seen(images, pool)
+    except DataError:
+        return np.zeros(len(images), bool)
+
+
+def _reason(error: Exception) -> str:
+    """Why items could not be read, without their places, which are those in a part."""
+    cause = error.__cause__ or error
+    return str(cause) if isinstance(cause, SynthaugError) else f"the data set raised {cause!r}."
+
+
+def _parts(dataset: Any, places: np.ndarray, reading: dict[str, Any]) -> Iterator[tuple[slice, np.ndarray]]:
+    """Parts of the places, and the images there."""
+    for start in range(0, len(places), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        yield part, _read(dataset, places[part], reading).records
 
 
 def _read(dataset: Any, places: np.ndarray, reading: dict[str, Any]) -> ImageRecords:
@@ -156,13 +271,50 @@ def _readings(images: np.ndarray, pool: np.ndarray) -> Iterator[np.ndarray]:
     yield np.rint((images + 1) * 127.5).astype(np.uint8)
 
 
-def _fields(images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    if images.shape[1:] != shape[1:]:
-        raise DataError(f"Expected images of shape {shape[1:]}, as in the pool, got {images.shape[1:]}.")
+@dataclass(frozen=True, eq=False)
+class _Fields:
+    """Means over fields of images, and what tells on which scale they are.
+
+    Args:
+        means: `(n, C, 8, 8)`.
+        shape: Of an image, `(C, H, W)`.
+        dtype: Of the images.
+        low: The least value of all.
+        high: The greatest.
+    """
+
+    means: np.ndarray
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, parts: Iterable[np.ndarray]) -> _Fields:
+        means, low, high = [], np.inf, -np.inf
+        for images in parts:
+            means.append(_means(images))
+            low, high = min(low, images.min()), max(high, images.max())
+        shape = to_grid(images[:1], find_layout(images.shape[1:])).shape[1:]
+        return cls(np.concatenate(means), shape, images.dtype, float(low), float(high))
+
+    def like(self, pool: _Fields) -> np.ndarray:
+        """The means, `(n, C * 64)`, on the scale of a pool, see `_readings`."""
+        if self.shape != pool.shape:
+            raise DataError(f"Expected images of shape {pool.shape}, as in the pool, got {self.shape}.")
+        flat = self.means.reshape(len(self.means), -1)
+        if pool.dtype != np.uint8 or self.dtype.kind != "f" or not (self.low >= -1 and self.high <= 1):
+            return flat
+        return flat * 255 if self.low >= 0 else (flat + 1) * 127.5
+
+
+def _means(images: np.ndarray) -> np.ndarray:
+    """Of each channel over 8 x 8 fields, `(n, C, 8, 8)`."""
     grid = torch.from_numpy(to_grid(images, find_layout(images.shape[1:])).astype(np.float32))
-    side = min(_SIDE, grid.shape[2]), min(_SIDE, grid.shape[3])
-    found: np.ndarray = adaptive_avg_pool2d(grid, side).flatten(1).numpy()
-    return found
+    means: np.ndarray = adaptive_avg_pool2d(grid, _SIDE).numpy()
+    if not np.isfinite(means).all():
+        raise DataError("The images hold values that are not finite: mend them in the data set.")
+    return means
 
 
 def _warn(text: str) -> None:

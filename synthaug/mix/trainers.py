@@ -1,0 +1,52 @@
+"""What the callback and the DataModule ask of a Lightning Trainer and tell its user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_info
+from torch.utils.data import DataLoader
+
+from synthaug.mix.loader import MixedLoader
+
+__all__ = ["epoch_of", "loaders_in", "resumed", "tell_unknown"]
+
+
+def epoch_of(trainer: pl.Trainer) -> int:
+    """The epoch that comes next or runs; Lightning's count lags behind while a run goes on from the end of one."""
+    loop = trainer.fit_loop
+    processed: int = loop.epoch_progress.current.processed  # type: ignore[attr-defined]  # of a wider type
+    return max(processed, *(state["epoch"] for state in loop._combined_loader_states_to_load if _is_ours(state)), 0)
+
+
+def resumed(trainer: pl.Trainer, loader: MixedLoader) -> MixedLoader:
+    """Hand the loader its state from the checkpoint where Lightning does not: at the end of an epoch."""
+    loop = trainer.fit_loop
+    states = loop._combined_loader_states_to_load
+    if not loop.restarting and states and _is_ours(states[0]):
+        loader.load_state_dict(states[0])
+        loop._combined_loader_states_to_load = []
+    return loader
+
+
+def _is_ours(state: Any) -> bool:
+    """Whether this is what a `MixedLoader` stored, and not a loader of the user's."""
+    return isinstance(state, Mapping) and {"epoch", "batches", "now"} <= set(state)
+
+
+def tell_unknown(mix: pl.LightningDataModule | pl.Callback, unknown: list[str]) -> bool:
+    """Log the first thing that could not be checked; whether there is one."""
+    first = next(filter(None, unknown), "")
+    if first:
+        rank_zero_info(f"{type(mix).__name__}: {first}")
+    return bool(first)
+
+
+def loaders_in(given: Any) -> list[DataLoader[Any]]:
+    """The DataLoaders in whatever Lightning takes for loaders."""
+    if isinstance(given, DataLoader):
+        return [given]
+    parts = given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else ()
+    return [loader for part in parts for loader in loaders_in(part)]
