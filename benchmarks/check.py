@@ -100,12 +100,17 @@ def _small_network() -> dict[str, Any]:
     return results("gain_images")["networks"]["cnn"]
 
 
+def _choice() -> dict[str, Any]:
+    """The same, of what is chosen and its rivals alone, with more seeds."""
+    return results("gain_images_chosen")["networks"]["cnn"]
+
+
 def _images(metric: str = "balanced_accuracy") -> dict[str, Any]:
-    return _small_network()["over_balanced"][metric]["chosen"]
+    return _choice()["over_balanced"][metric]["chosen"]
 
 
 def _few_images(arm: str) -> float:
-    return _small_network()["over_real"]["balanced_accuracy"][arm]["all"]["gain"]
+    return _choice()["over_real"]["balanced_accuracy"][arm]["all"]["gain"]
 
 
 def _told() -> float:
@@ -223,25 +228,39 @@ def _gain_images() -> str:
         "rare classes": {arm: _interval(one["all"]) for arm, one in found["rare_recall"].items()},
         "deeper network": {arm: _interval(one["all"]) for arm, one in deeper.items()},
     }
-    return f"{says}\n\n{_markdown(_by_setting(found['balanced_accuracy'], 'balanced', more))}"
+    arms = [arm for arm in found["balanced_accuracy"] if arm != "chosen"]
+    return f"{says}\n\n{_markdown(_by_setting(_small_network(), 'balanced', more, arms=arms))}"
+
+
+def _chosen_images() -> str:
+    """The same of what inner splits choose, beside its candidates and plain copies."""
+    recall = _choice()["over_balanced"]["rare_recall"]
+    more = {"rare classes": {arm: _interval(one["all"]) for arm, one in recall.items()}}
+    arms = ["margin", "copies_margin", "warp_margin", "both_margin", "chosen"]
+    return _markdown(_by_setting(_choice(), "balanced", more, arms=arms))
 
 
 def _few_images_table() -> str:
     """Arms by settings without rare classes: gain over no augmentation."""
-    found = _small_network()["over_real"]
     says = (
         "Gain in points of balanced accuracy over real images alone, not augmented, whose own score is in the first "
         "column; as many images of each class as stand there; means over seeds, and over settings with 95% intervals."
     )
-    rows = _by_setting(found["balanced_accuracy"], "real", {}, seeds=False)
+    rows = _by_setting(_choice(), "real", {}, seeds=False)
     return f"{says}\n\n{_markdown([list(row) for row in zip(*rows, strict=True)])}"
 
 
 def _by_setting(
-    gains: dict[str, Any], judge: str, more: dict[str, dict[str, str]], *, seeds: bool = True
+    found: dict[str, Any],
+    judge: str,
+    more: dict[str, dict[str, str]],
+    *,
+    arms: list[str] | None = None,
+    seeds: bool = True,
 ) -> list[list[str]]:
     """A row an arm; the intervals over seeds are left out if these are few."""
-    scores = _small_network()["scores"]["balanced_accuracy"]
+    scores, gains = (found[name]["balanced_accuracy"] for name in ("scores", f"over_{judge}"))
+    gains = {arm: gains[arm] for arm in arms or gains}
     settings = list(dict.fromkeys(name for one in gains.values() for name in one if name != "all"))
     rows = [
         [
@@ -284,6 +303,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "by_classifier": lambda: _gains("by_classifier"),
     "choosing": _choosing,
     "gain_images": _gain_images,
+    "chosen_images": _chosen_images,
     "few_images": _few_images_table,
     "image_quality": _image_quality,
     "speed": _speed,

@@ -65,7 +65,7 @@ LONG_TAILS = [
     Setting("fashion", 500, 10),
 ]
 QUICK = LONG_TAILS[:3]
-SEEDS = 5
+SEEDS, SEEDS_NOT_RARE = 5, 3
 BALANCED = [Setting(name, n, n) for name in ("digits", "mnist", "letters", "fashion", "emoji") for n in (10, 50)]
 
 
@@ -96,6 +96,11 @@ def drawn(generator: Callable[..., Any], x: np.ndarray, y: np.ndarray, counts: d
     return Synthesizer(generator=generator, random_state=seed).fit(x, y).sample(counts)
 
 
+def warps_and_vae(x: np.ndarray, y: np.ndarray, counts: dict[int, int], seed: int) -> Pool:
+    """As many of either: warps are sharp, and the VAE widens the rare classes."""
+    return drawn(ConditionalWarp, x, y, counts, seed) + drawn(ConditionalVAE, x, y, counts, seed)
+
+
 PLAIN = Recipe(augment=False, balanced=False)
 ARMS: dict[str, Recipe] = {
     "real": PLAIN,
@@ -111,15 +116,20 @@ ARMS: dict[str, Recipe] = {
     "copies_margin": Recipe(made=copies, tau=TAU),
     "vae_margin": Recipe(made=partial(drawn, ConditionalVAE), tau=TAU),
     "warp_margin": Recipe(made=partial(drawn, ConditionalWarp), tau=TAU),
+    "both_margin": Recipe(made=warps_and_vae, tau=TAU),
     "warp_plain": Recipe(augment=False, balanced=False, made=partial(drawn, ConditionalWarp)),
     "copies_half": Half(balanced=False, made=copies),
     "warp_half": Half(balanced=False, made=partial(drawn, ConditionalWarp)),
 }
 CHOSEN = "chosen"
+WITH_CHOICE = (
+    *("classical", "balanced", "margin", "copies_margin", "warp_margin", "both_margin"),
+    *("warp_plain", "copies_half", "warp_half", CHOSEN),
+)
 NOT_RARE = ("warp_plain", "copies_half", "warp_half")  # where no class is rare, beside others
 DEEPER = ("balanced", "copies_margin", "warp_margin")  # with the residual network, which takes three times as long
-FEWER_SEEDS = 2  # of such settings, and of that network
-SEEDS_OF = {"vae": 1, "gan": 1, "vae_margin": 1}  # which take minutes
+FEWER_SEEDS = 2  # of that network
+SEEDS_OF = {"vae": 1, "gan": 1, "vae_margin": 1, "both_margin": 2}  # which take minutes
 
 
 class Task(NamedTuple):
@@ -133,8 +143,8 @@ class Task(NamedTuple):
 
 
 TASKS = (
-    Task(LONG_TAILS, "balanced", ("margin", "warp_margin"), 0.01, 2),
-    Task(BALANCED, "real", ("warp_plain", "warp_half"), 0.04, 1),
+    Task(LONG_TAILS, "balanced", ("margin", "warp_margin"), 0.01, SEEDS),
+    Task(BALANCED, "real", ("warp_plain", "warp_half"), 0.04, SEEDS_NOT_RARE),
 )
 
 
@@ -148,7 +158,7 @@ def arms_for(setting: Setting, seed: int, network: str) -> list[str]:
     )
     if network != "cnn":
         arms = [arm for arm in DEEPER if arm in arms]
-    most = SEEDS if has_rare and network == "cnn" else FEWER_SEEDS
+    most = FEWER_SEEDS if network != "cnn" else SEEDS if has_rare else SEEDS_NOT_RARE
     return [arm for arm in arms if seed < SEEDS_OF.get(arm, most)]
 
 

@@ -52,7 +52,7 @@ def score(model, items):
 
 print(compare_training({"warps": warps}, train, score, data, splits=2, labels=labels, random_state=0))
 
-# Or let inner splits choose, starting from what you saw elsewhere (0.01 is one point); "none" leaves the data alone.
+# That asks for proof. To take what is likely to gain, or nothing, start from what you saw elsewhere (0.01 is a point).
 decision = choose_training(
     {"warps": warps}, train, score, data, splits=3, labels=labels, expected={"warps": 0.01}, random_state=0
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -331,13 +332,13 @@ def decide(
             best = int(chance.argmax())
             reason = (
                 f"nothing tried is likely enough to raise {name} ({table['candidate'][best]}: "
-                f"{_percent(chance[best])}, asked for: {100 * sure:.0f}%)."
+                f"{_percent(chance[best])}, asked for: {_percent(sure)})."
             )
     else:
         place = int(table["gain"].where(likely).argmax())
         best = table.iloc[place].to_dict()
         unit = Unit(metric, all(one.unit(metric).share for one in found))
-        asked = f" ({_percent(chance[place])} sure, asked for: {100 * sure:.0f}%)" if sure > 0.5 else ""
+        asked = f" ({_percent(chance[place])} sure, asked for: {_percent(sure)})" if sure > 0.5 else ""
         reason = (
             f"Take {best['candidate']}: expected to add {unit.told(best)}{asked}, after {unit.signed(best['seen'])} on "
             f"{best['n']} inner splits and {unit.signed(best['expected'])} {elsewhere}."
@@ -347,7 +348,8 @@ def decide(
 
 
 def _percent(chance: float) -> str:
-    return "<1%" if chance < 0.005 else ">99%" if chance > 0.995 else f"{100 * chance:.0f}%"
+    """Rounded down, so that what falls short of what is asked for reads so."""
+    return "<1%" if chance < 0.01 else ">99%" if chance > 0.99 else f"{math.floor(100 * chance + 1e-9)}%"
 
 
 def _table(

@@ -113,7 +113,7 @@ class Files:
         problems = [f"Folder {folder / name} holds no images: fill or remove it." for name in files if not files[name]]
         parts = [name for name in files if name.lower() in _PARTS and _has_folders_alone(folder / name, files[name])]
         parts.sort(key=lambda name: _PARTS.index(name.lower()))
-        if parts:
+        if len(parts) > 1 or len(parts) == len(files) == 1:
             problems.append(
                 f"Folder {folder} holds {listed(parts)}, which hold folders of images, as the parts of a data set do: "
                 f'read each by itself, `read_images(folder / "{parts[0]}")`, or rename what is a class.'

@@ -38,7 +38,7 @@ class ImageRecords:
 
     >>> images, labels = np.zeros((2, 8, 9), "uint8"), ["a", "b"]
     >>> read_images((images, labels))
-    <ImageRecords of 2 images of 8 x 9, uint8>
+    <ImageRecords of 2 images of 8 x 9, uint8, 2 classes: 'a' (1), 'b' (1)>
     """
 
     records: np.ndarray
@@ -49,7 +49,9 @@ class ImageRecords:
         return len(self.records)
 
     def __repr__(self) -> str:
-        return f"<ImageRecords of {len(self)} {describe(self.records)}>"
+        counts = self.labels.value_counts(sort=False)
+        told = listed([f"{label!r} ({n})" for label, n in counts.items()], _NAMED, told=str)
+        return f"<ImageRecords of {len(self)} {describe(self.records)}, {len(counts)} classes: {told}>"
 
 
 def read_images(

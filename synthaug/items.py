@@ -280,7 +280,9 @@ class ItemForm:
     def _sketch(self) -> str:
         """How a function makes an item, in Python."""
         made = {"array": "image", "tensor": "torch.from_numpy(image)", "PIL": "Image.fromarray(image)"}
-        names = {self.image: made[self.picture.kind], self.label: "label"}
+        target = {"tensor": f"torch.tensor(label, dtype=torch.{self.target.dtype})", "array": "np.array(label)"}
+        label = target.get(self.target.kind, "label")
+        names = {self.image: made[self.picture.kind], self.label: label}
         values = {key: names.get(key, "-1") for key in self.keys}
         if issubclass(self.container, Mapping):
             return f"{{{', '.join(f'{key!r}: {value}' for key, value in values.items())}}}"

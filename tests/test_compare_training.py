@@ -39,6 +39,14 @@ def test_images_on_both_sides_of_a_split_are_warned_of():
         compare_training({"same": None}, lambda items, seed: 0, lambda model, items: 1.0, dataset, splits)
 
 
+def test_a_score_that_may_be_a_loss_is_warned_of():
+    def score(model, items):
+        return {"val_loss": 0.3, "accuracy": 0.9}
+
+    with pytest.warns(SynthaugWarning, match="'val_loss' in what `score` gives may be a loss, and greater is taken"):
+        compare_training({"same": None}, train_mean, score, NUMBERS, 2)
+
+
 def test_the_same_data_twice_is_exactly_no_gain():
     found = compare_training({"doubled": doubled, "again": None}, train_mean, near, NUMBERS, seeds=2, random_state=0)
     gains = found.gains()

@@ -14,10 +14,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, Dataset
 
-from synthaug import MixedDataModule, Pool, SyntheticMix
+from synthaug import MixedDataModule, Pool, Synthesizer, SyntheticMix
 from synthaug.errors import SynthaugWarning
 from synthaug.fingerprint import digests, fingerprint
-from synthaug.mix.doubles import find_doubles
+from synthaug.mix.doubles import Doubles, find_doubles
 from synthaug.mix.validation import Training, check_doubles
 from synthaug.pool import Source
 from synthaug.rng import global_states
@@ -163,6 +163,9 @@ def test_doubles_that_were_told_of_are_not_told_again():
     pool = Pool.of(X[:60], Y[:60], noted)
     assert silent(items([*range(20), *range(1_000, 1_200)]), items(TRAIN), pool)
     assert silent(items(range(20)), items(TRAIN), pool)
+    flipped = [*items(range(20)), *items(range(100, 120), np.fliplr), *items(range(1_000, 1_200))]
+    with pytest.warns(SynthaugWarning, match=r"20 of 220 validation images .*: 20, 21,"):
+        check_doubles(flipped, pool, Training(items(TRAIN)))
     with pytest.warns(SynthaugWarning, match=r"20 of 220 validation images .*: 0, 1,"):
         check_doubles(items([*range(20), *range(1_000, 1_200)]), POOL, Training(items(TRAIN)))
 
@@ -293,6 +296,41 @@ def test_validation_alone_asks_for_no_training_set(tmp_path):
         [f"MixedDataModule: {UNNOTED}"],
     )
     assert yours.calls == ["val"]
+
+
+def test_of_a_large_training_set_a_part_is_compared_and_fewer_doubles_tell():
+    images = np.random.default_rng(0).random((400, 1, 8, 8))
+    seen = np.concatenate([images[:5], np.random.default_rng(1).random((395, 1, 8, 8))])
+    assert not find_doubles(seen, images).telling
+    tenth = find_doubles(np.concatenate([images[:11], seen[11:]]), images, share=0.1)
+    assert tenth.near.sum() == 11
+    assert tenth.telling
+
+
+@pytest.mark.parametrize(
+    ("near", "of", "usual", "share", "telling"),
+    [(2, 10, 0, 1, False), (3, 10, 0, 1, True), (5, 300, 0, 1, False), (5, 300, 0, 0.1, True), (8, 100, 40, 1, False)],
+    ids=["two", "three", "under 2%", "of a part", "by chance"],
+)
+def test_how_many_tell(near, of, usual, share, telling):
+    assert Doubles(np.arange(of) < near, np.arange(1_000) < usual, share).telling == telling
+
+
+class Simulated(Dataset):
+    """Drawn from global randomness whenever it is read."""
+
+    def __len__(self):
+        return 200
+
+    def __getitem__(self, index):
+        return torch.rand(1, 8, 8), index % 2
+
+
+def test_items_that_are_drawn_anew_are_no_doubles(tmp_path):
+    loader = DataLoader(Simulated(), batch_size=200)
+    mix = SyntheticMix(Synthesizer(max_steps=1), seed=0)
+    warned, _ = told(tmp_path, lambda run: run.fit(Module(), loader, loader), callbacks=[mix])
+    assert all("change each time" in text for text in warned)
 
 
 def test_training_images_are_read_once_for_all_validation_sets():

@@ -23,7 +23,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities import CombinedLoader
 from sklearn.datasets import load_digits
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from synthaug import (
     Annealed,
@@ -435,6 +435,60 @@ def test_a_run_goes_on_from_any_end_of_an_epoch(saved, persistent, tmp_path):
         return fit(tmp_path, mix, keep, datamodule=data, epochs=3, resume=resume)
 
     assert weights(run()) == weights(run(tmp_path / "step=4.ckpt"))
+
+
+@pytest.mark.parametrize("limit", [3, 0.8])
+def test_a_run_that_leaves_its_epochs_early_goes_on_with_the_next_one(limit, tmp_path):
+    """Three of four batches an epoch, saved in validation."""
+
+    def run(resume=None):
+        keep = ModelCheckpoint(tmp_path, save_top_k=-1, filename="{step}", save_on_train_epoch_end=False)
+        mix = SyntheticMix(pool=POOL, seed=0)
+        return fit(tmp_path, mix, keep, epochs=3, resume=resume, limit_train_batches=limit)
+
+    assert weights(run()) == weights(run(tmp_path / "step=3.ckpt"))
+
+
+class Augmented(Dataset):
+    """Images that are noisy in another way each time."""
+
+    def __len__(self):
+        return len(TRAIN)
+
+    def __getitem__(self, index):
+        image, label = TRAIN[index]
+        return image // 2 + np.uint8(torch.randint(9, ())), label
+
+
+def test_a_training_set_that_changes_its_images_is_warned_of(tmp_path):
+    data = Digits()
+    data.train_dataloader = lambda: DataLoader(Augmented(), batch_size=32)
+    with pytest.warns(SynthaugWarning, match="training set change each time that they are read"):
+        fit(tmp_path, SyntheticMix(quick()), datamodule=data, epochs=1)
+
+
+def test_what_no_item_can_be_made_of_is_told_before_the_fit(tmp_path):
+    data = Digits()
+    named = [{"image": image, "label": torch.tensor(label), "name": "a"} for image, label in TRAIN]
+    data.train_dataloader = lambda: DataLoader(named, batch_size=32)
+    mix = SyntheticMix(quick())
+    with pytest.raises(DataError, match=r"also hold 'name'.*'label': torch\.tensor\(label, dtype=torch\.int64\)"):
+        fit(tmp_path, mix, datamodule=data, epochs=1)
+    assert mix.synthesizer_ is None
+
+
+def test_validation_that_is_loaded_late_or_combined_is_looked_at(tmp_path):
+    seen = DataLoader([*TRAIN[:40]], batch_size=40)
+    noted = Synthesizer(max_steps=2, random_state=0).fit(TRAIN).sample(20)
+    data = Digits()
+    data.val_dataloader = lambda: CombinedLoader([seen], "sequential")
+    with pytest.raises(DataError, match="trained on 40 of 40 validation items"):
+        fit(
+            tmp_path, SyntheticMix(pool=noted), datamodule=data, epochs=2,
+            check_val_every_n_epoch=2, num_sanity_val_steps=0,
+        )  # fmt: skip
+    with pytest.raises(DataError, match="trained on 40 of 40 validation items"):
+        MixedDataModule(data, noted).val_dataloader()
 
 
 # --- two processes ----------------------------------------------------------------------------------------------------

@@ -65,6 +65,12 @@ def test_what_cannot_be_compared_is_said_with_its_reason():
     assert check_validation([{"x": 0}], POOL).startswith(f"{NOT_KNOWN}The item is a dict without 'image'")
 
 
+def test_what_was_read_before_an_item_that_cannot_be_counts():
+    broken = [*items(range(100)), *items(range(100, 300)), (None, 0)]
+    with pytest.raises(DataError, match="trained on 100 of 256 validation items"):
+        check_validation(broken, POOL)
+
+
 def test_a_pool_that_does_not_note_what_its_generator_saw_is_said():
     assert check_validation(items(range(9)), of(range(9))) == f"{NOT_KNOWN}it was not noted what 'real' was trained on."
 
@@ -120,7 +126,7 @@ class Stream(IterableDataset):
 
 @pytest.mark.parametrize("dataset", [Stream(), dict.fromkeys("ab", (X[0], 0))])
 def test_what_cannot_be_read_by_place_is_left_alone(dataset):
-    assert check_validation(dataset, POOL).startswith(f"{NOT_KNOWN}the data set raised ")
+    assert check_validation(dataset, POOL).startswith(f"{NOT_KNOWN}Expected a ")
     assert nearer_to_training(POOL, Training(items(range(60))), held_out=dataset, seed=0) is None
 
 

@@ -17,6 +17,7 @@ from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugWa
 from synthaug.evaluate import attacks, nearness, rates
 from synthaug.evaluate.privacy import PrivacyRisk, privacy_risk
 from synthaug.images import read_images
+from synthaug.opened import OpenPool
 from synthaug.pool import Pool, Source
 
 CLEAN = "No sign of copying or of a leak beyond chance"
@@ -376,11 +377,14 @@ def test_images_are_compared_by_their_features(as_records):
     assert clean.verdict().startswith(CLEAN)
 
 
-def test_a_pool_stands_for_its_records():
+def test_a_pool_stands_for_its_records(tmp_path):
     train, made, holdout = (mixed(60, seed) for seed in range(3))
     pool = Pool.of(made, ["a", "b"] * 30, Source("by hand", "", 0))
     settings = {"random_state": 0, "n_attacks": 20}
-    assert repr(privacy_risk(train, pool, holdout, **settings)) == repr(privacy_risk(train, made, holdout, **settings))
+    pool.save(tmp_path / "pool")
+    expected = repr(privacy_risk(train, made, holdout, **settings))
+    for one in (pool, OpenPool(tmp_path / "pool")):
+        assert repr(privacy_risk(train, one, holdout, **settings)) == expected
     digits = [read_images((load_digits().images[i : i + 40], [0] * 40)) for i in (0, 40, 80)]
     found = privacy_risk(*digits, features=lambda images: images.reshape(len(images), -1), random_state=0)
     assert found.sizes == {"train": 40, "synthetic": 40, "holdout": 40}

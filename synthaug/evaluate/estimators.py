@@ -49,7 +49,8 @@ def preparation() -> Pipeline:
     """Any columns, gaps included, to scaled numbers and one column a level.
 
     Missing numbers become the median of the column and one more column that says so. Levels beyond the 100 commonest
-    count as one, and levels that are new at predict as none.
+    count as one, and levels that are new at predict as none. After a resampler it shares a step with the classifier,
+    as only the last may be a pipeline: `make_pipeline(SynthResampler(), make_pipeline(preparation(), classifier))`.
 
     >>> preparation().fit_transform(pd.DataFrame({"age": [20, 30, None], "town": ["Ulm", "Bonn", "Bonn"]})).shape
     (3, 4)

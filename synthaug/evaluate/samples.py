@@ -129,6 +129,8 @@ def records_in(part: Any, target: Any = None) -> Any:
     >>> records_in([1, 2])
     [1, 2]
     """
+    if hasattr(part, "blank"):  # of a pool in a folder
+        part = part.load()
     if isinstance(part, pd.DataFrame) or not (hasattr(part, "records") and hasattr(part, "labels")):
         return part
     return part.records if target is None or is_array(part.records) else part.to_dataframe(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ def compare_training(
     Returns:
         The scores. Anything that raises loses its cell, with a `SynthaugWarning`, and the rest goes on. There is also
         a warning if test items equal training items of their split (looked for in data sets of up to 20,000 items that
-        hold arrays or images; small values are often equal by chance).
+        hold arrays or images; small values are often equal by chance), and if scores are called a loss or an error and
+        are never negative.
 
     Raises:
         DataError: labels or groups that do not fit; splits that cannot be scored; "real" failed everywhere.
@@ -106,7 +108,7 @@ def compare_training(
     results = run_cells(work, cells, key=_key(study), store=store, n_jobs=n_jobs, progress=progress)
     unknown, known = attempt(identity, [dataset, classes])
     counts = pd.Series(dtype=int) if classes is None else classes.value_counts().sort_index()
-    return collect(
+    found = collect(
         [(arm, split) for arm, split, _ in cells],
         results,
         sizes=[(len(train), len(test)) for train, test in places],
@@ -122,6 +124,20 @@ def compare_training(
         },
         versions=versions(),
     )
+    _warn_of_losses(found)
+    return found
+
+
+def _warn_of_losses(found: Comparison) -> None:
+    lowest = found.scores.groupby("metric")["score"].min()
+    losses = [name for name, least in lowest.items() if re.search("loss|error", str(name).lower()) and least >= 0]
+    if losses:
+        warnings.warn(
+            f"{listed(losses)} in what `score` gives may be a loss, and greater is taken for better: give the negative "
+            "of a loss, and only figures that are to be compared.",
+            SynthaugWarning,
+            stacklevel=3,
+        )
 
 
 def _warn_of_doubles(dataset: Any, splits: list[Split]) -> None:

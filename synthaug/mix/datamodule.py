@@ -9,7 +9,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.model_helpers import is_overridden
-from torch.utils.data import DataLoader
 
 from synthaug.errors import DataTypeError
 from synthaug.mix.dataset import ToItem
@@ -38,6 +37,7 @@ class MixedDataModule(pl.LightningDataModule):
         seed: As all other arguments, see `mix_loader`.
 
     >>> import numpy as np
+    >>> from torch.utils.data import DataLoader
     >>> from synthaug import Pool
     >>> from synthaug.pool import Source
     >>> real = [(np.full((8, 8), i, np.uint8), i % 2) for i in range(8)]
@@ -140,11 +140,12 @@ class MixedDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> MixedLoader:
         """The user's loader, mixed."""
         loader = self.datamodule.train_dataloader()
-        if self._real is None and isinstance(loader, DataLoader):
-            self._real = loader.dataset
-            self._check_doubles()
         if self.trainer is None:
             return self._mix(loader)
         seed = torch.initial_seed() % 2**63 if self._seed is None else self._seed
         seed = int(self.trainer.strategy.broadcast(seed))  # processes may have been given different ones
-        return resumed(self.trainer, self._mix(loader, seed=seed, epoch=epoch_of(self.trainer)))
+        mixed = resumed(self.trainer, self._mix(loader, seed=seed, epoch=epoch_of(self.trainer)))
+        if self._real is None:
+            self._real = loader.dataset
+            self._check_doubles()
+        return mixed

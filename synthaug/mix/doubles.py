@@ -29,31 +29,35 @@ class Doubles:
     Args:
         near: `(n,)` which images of the other set are near doubles.
         usual: `(m,)` which of the training images have one among the others.
+        share: Of the training images that were compared.
     """
 
     near: np.ndarray
     usual: np.ndarray
+    share: float
 
     @property
     def telling(self) -> bool:
         """Whether there are clearly more than among training images, by Fisher's exact test."""
         found, among = int(self.near.sum()), len(self.near)
-        if found < max(_FEWEST, _LEAST * among):
+        if found < max(_FEWEST, _LEAST * among * self.share):
             return False
         both = found + int(self.usual.sum())
         return bool(hypergeom.sf(found - 1, among + len(self.usual), both, among) < _CHANCE)
 
 
-def find_doubles(means: np.ndarray, train: np.ndarray) -> Doubles:
+def find_doubles(means: np.ndarray, train: np.ndarray, *, share: float = 1.0) -> Doubles:
     """Which images have a near double among training images.
 
     An image is one if it is less than a third as far from one training image as from any other. Where sets are honest,
     this is as rare as for a training image among the others. Distances are those of means over 3 x 3 fields, without
-    brightness and contrast of each channel, at the best of the eight flips and turns.
+    brightness and contrast of each channel, at the best of the eight flips and turns. Crops and small turns are not
+    known again, nor is anything where most training images have near doubles among themselves.
 
     Args:
         means: Over 8 x 8 fields of each image, `(n, C, 8, 8)`.
         train: The same of the training images, two or more.
+        share: Of all training images that these are.
 
     Source:
         Lowe, "Distinctive image features from scale-invariant keypoints", IJCV 2004, section 7.1: the ratio of the two
@@ -66,7 +70,7 @@ def find_doubles(means: np.ndarray, train: np.ndarray) -> Doubles:
     """
     known = _outlines(train)
     some = spread(len(known), _USUAL)
-    return Doubles(_stand_out(_outlines(means), known), _stand_out(known[some], known, leave_out=some))
+    return Doubles(_stand_out(_outlines(means), known), _stand_out(known[some], known, leave_out=some), share)
 
 
 def _outlines(means: np.ndarray) -> torch.Tensor:

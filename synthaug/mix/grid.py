@@ -10,9 +10,11 @@ from unicodedata import combining, normalize
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from torch.utils.data import Subset
 
 from synthaug.arrays import find_layout, to_grid
 from synthaug.errors import DataError, SynthaugWarning
+from synthaug.images import read_images
 from synthaug.items import ItemForm
 from synthaug.mix.drawing import spread
 from synthaug.opened import OpenPool
@@ -83,28 +85,40 @@ def _shortened(text: str, font: Any, most: int) -> str:
     return f"{text}…"
 
 
-def log_grid(trainer: Any, pool: Pool | OpenPool, real: Any, *, image: Any = None, label: Any = None) -> None:
+def log_grid(
+    trainer: Any,
+    pool: Pool | OpenPool,
+    real: Any,
+    *,
+    image: Any = None,
+    label: Any = None,
+    size: tuple[int, int] | None = None,
+) -> None:
     """Draw the grid and give it to every logger of the trainer, or put it beside what it logs as a PNG file.
 
-    Real images of another form than those of the pool are left out.
+    Real images are resized to `size`, if it is given; those of another form than those of the pool are left out.
 
     Warns:
         SynthaugWarning: there is no grid, whatever the reason: training goes on.
     """
     try:
-        _log(trainer, pool, real, image, label)
+        _log(trainer, pool, real, image, label, size)
     except Exception as error:  # of the user's items or loggers
         problem = f"No grid is drawn: {type(error).__name__}: {error} Leave out `grid_every`, or see to this."
         warnings.warn(problem, SynthaugWarning, stacklevel=2)
 
 
-def _log(trainer: Any, pool: Pool | OpenPool, real: Any, image: Any, label: Any) -> None:
+def _log(trainer: Any, pool: Pool | OpenPool, real: Any, image: Any, label: Any, size: Any) -> None:
     if isinstance(pool, OpenPool):
         pool = pool.keep(np.concatenate([np.flatnonzero(pool.labels == one)[:_EACH] for one in pool.counts()]))
     if not isinstance(pool.records, np.ndarray):
         return
-    form = ItemForm.of(real[0], image=image, label=label)
-    images = [form.read(real[place])[0] for place in spread(len(real), _REAL).tolist()]
+    places = spread(len(real), _REAL).tolist()
+    if size is None:
+        form = ItemForm.of(real[0], image=image, label=label)
+        images = [form.read(real[place])[0] for place in places]
+    else:
+        images = list(read_images(Subset(real, places), image=image, label=label, size=size).records)
     wanted = pool.records.shape[1:], pool.records.dtype
     alike = [image for image in images if (image.shape, image.dtype) == wanted]
     if not alike:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +20,7 @@ from pytorch_lightning.trainer.connectors.data_connector import _DataLoaderSourc
 from pytorch_lightning.utilities import rank_zero_info
 from sklearn.base import clone
 
-from synthaug.errors import ParameterError, StorageError, raise_problems
+from synthaug.errors import ParameterError, StorageError, SynthaugWarning, raise_problems
 from synthaug.fingerprint import fingerprint
 from synthaug.images import ImageRecords, read_images, size_problems
 from synthaug.mix.accepting import draw_accepted
@@ -40,6 +41,7 @@ from synthaug.synthesizer import Synthesizer
 
 __all__ = ["SyntheticMix"]
 
+_GLANCED = 8  # training images that are read twice
 _FAR = 1_000  # epochs that are asked for their ratio if there is no end to them
 _PATIENCE = timedelta(days=365)  # of processes that wait for the first one to fit
 
@@ -153,6 +155,7 @@ class SyntheticMix(pl.Callback):
         self._counts: Mapping[Any, int] = {}
         self._images: ImageRecords | None = None  # of the training set, for the criteria
         self._accepted: float | None = None  # the share of what was drawn last, in the first process
+        self._looked = True  # whether validation was looked at in this run
         self._nearer: float | None = None  # what `nearer_to_training` says of the first pool
         self._drawn = 0  # which drawing of the pool is in use
 
@@ -178,9 +181,18 @@ class SyntheticMix(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look whether validation is what it should be, and how much of the training images the pool has memorised."""
-        self._nearer = None
+        self._nearer, self._looked = None, False
+        self._look(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The same, where Lightning asks for validation loaders only now."""
+        if not self._looked and not trainer.sanity_checking:
+            self._look(trainer)
+
+    def _look(self, trainer: pl.Trainer) -> None:
         loader = trainer.train_dataloader
-        if self.pool_ is None or not isinstance(loader, MixedLoader):
+        self._looked = trainer.val_dataloaders is not None
+        if self.pool_ is None or not isinstance(loader, MixedLoader) or not self._looked:
             return
         assert isinstance(loader.dataset, MixedDataset)
         assert self.seed_ is not None
@@ -207,7 +219,7 @@ class SyntheticMix(pl.Callback):
         sampler.set_epoch(trainer.current_epoch)
         if self.grid_every is not None and trainer.current_epoch % self.grid_every == 0 and trainer.is_global_zero:
             with isolated(0):
-                log_grid(trainer, self.pool_, dataset.real, image=self.image, label=self.label)
+                log_grid(trainer, self.pool_, dataset.real, image=self.image, label=self.label, size=self.size)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the ratio, the age of the pool in epochs, the synthetic items of the epoch, and shares of the pool."""
@@ -261,10 +273,13 @@ class SyntheticMix(pl.Callback):
         if folder is not None and there and self.synthesizer is None:
             return as_pool(folder)
         check_loader(loader)
-        with isolated(0):  # items may draw random crops
-            images = read_images(loader.dataset, size=self.size, image=self.image, label=self.label)
+        reading = {"size": self.size, "image": self.image, "label": self.label}
+        images = read_images(loader.dataset, **reading)
+        if self._mix.keywords["to_item"] is None:  # so that it is known before minutes of fitting
+            images.form.write(images.records[0], images.labels.iloc[0])
         if folder is not None and there:
             return _load_matching(folder, images)
+        _warn_of_random(loader.dataset, reading)
         self.synthesizer_ = self._fitted(images)
         size = math.ceil(self._most(trainer) * len(images))
         self._counts = _counts(self.synthesizer_, images.labels, self.allocation, size)
@@ -349,6 +364,20 @@ def _problems(
     for name, value in (("refresh_every", refresh_every), ("grid_every", grid_every)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             yield f"Expected `{name}` to be an int of at least 1 or None, got {value!r}."
+
+
+def _warn_of_random(dataset: Any, reading: Mapping[str, Any]) -> None:
+    """Warn of a data set whose images change from one reading to the next, as those that it crops at random do."""
+    with isolated(0):
+        once, again = ([dataset[i] for i in range(min(_GLANCED, len(dataset)))] for _ in range(2))
+    if not np.array_equal(read_images(once, **reading).records, read_images(again, **reading).records):
+        warnings.warn(
+            "The images of the training set change each time that they are read, and the generator learns one changed "
+            "version of each: let the data set give plain images, and pass what changes them as `transform=`, which is "
+            "applied to real and synthetic images alike.",
+            SynthaugWarning,
+            stacklevel=2,
+        )
 
 
 def _load_matching(folder: Path, images: ImageRecords) -> Pool | OpenPool:

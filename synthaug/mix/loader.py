@@ -188,7 +188,8 @@ class MixedLoader(DataLoader[Any]):
     """A DataLoader of mixed batches that can say where it is, and go on from there.
 
     Lightning stores and restores this by itself, so that a run that was killed goes on with the batches that it would
-    have had. In a loop of your own, put `state_dict()` into your checkpoint and give it back before the next epoch.
+    have had. In a loop of your own, put `state_dict()` into your checkpoint and give it back before the next epoch; one
+    that leaves each epoch early says after how many batches, in `limit`, or goes on with the others of that epoch.
 
     What it holds: the epoch, the batches seen, the seed, and the states of global randomness in the main process, which
     is put back, and of a `collate_fn` that has a `state_dict`, such as `Mixup`. A `transform` of albumentations draws
@@ -196,6 +197,9 @@ class MixedLoader(DataLoader[Any]):
 
     Args: those of a DataLoader, with a `MixedDataset` and a `MixedBatchSampler`; made by `mix_loader`.
     """
+
+    limit: int | None = None
+    """After how many batches an epoch ends, if not with the last one."""
 
     _seen = 0  # batches of the epoch that were handed out
     _skipped = 0  # batches that the next iteration leaves out
@@ -241,7 +245,8 @@ class MixedLoader(DataLoader[Any]):
         if self._begun is not None:
             return self._begun
         running = self._mixing.running
-        at_start = running is None or self._seen >= len(self)
+        ends = len(self) if self.limit is None else min(self.limit, len(self))
+        at_start = running is None or self._seen >= ends
         return self._state(at_start, self._mixing.epoch if running is None else running + at_start)
 
     def _state(self, at_start: bool, epoch: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities import CombinedLoader, rank_zero_info
 from torch.utils.data import DataLoader
 
 from synthaug.mix.loader import MixedLoader
@@ -22,8 +22,13 @@ def epoch_of(trainer: pl.Trainer) -> int:
 
 
 def resumed(trainer: pl.Trainer, loader: MixedLoader) -> MixedLoader:
-    """Hand the loader its state from the checkpoint where Lightning does not: at the end of an epoch."""
-    loop = trainer.fit_loop
+    """Hand the loader its state from the checkpoint where Lightning does not: at the end of an epoch.
+
+    It is told at which batch the trainer ends an epoch, too.
+    """
+    loop, most = trainer.fit_loop, trainer.limit_train_batches
+    if most is not None and (isinstance(most, int) or most < 1):
+        loader.limit = most if isinstance(most, int) else int(len(loader) * most)
     states = loop._combined_loader_states_to_load
     if not loop.restarting and states and _is_ours(states[0]):
         loader.load_state_dict(states[0])
@@ -48,5 +53,6 @@ def loaders_in(given: Any) -> list[DataLoader[Any]]:
     """The DataLoaders in whatever Lightning takes for loaders."""
     if isinstance(given, DataLoader):
         return [given]
+    given = given.flattened if isinstance(given, CombinedLoader) else given
     parts = given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else ()
     return [loader for part in parts for loader in loaders_in(part)]

@@ -13,17 +13,17 @@ import pandas as pd
 import torch
 from scipy.spatial.distance import cdist
 from torch.nn.functional import adaptive_avg_pool2d
-from torch.utils.data import Subset
 
 from synthaug.arrays import find_layout, from_grid, to_grid
 from synthaug.errors import DataError, SynthaugError, SynthaugWarning, listed
+from synthaug.image_sources import check_map_style
 from synthaug.images import ImageRecords, read_images
 from synthaug.mix.dataset import find_mixed
 from synthaug.mix.doubles import find_doubles
 from synthaug.mix.drawing import spread
 from synthaug.opened import OpenPool
 from synthaug.pool import Pool
-from synthaug.rng import isolated, numpy_rng
+from synthaug.rng import derive, isolated, numpy_rng
 
 __all__ = ["Training", "check_doubles", "check_validation", "nearer_to_training"]
 
@@ -32,6 +32,7 @@ _AT_ONCE = 256  # items that are read
 _REFUSED = 0.1  # share of them, beyond which the two sets are no longer apart but for a few doubles
 _TRAINING = 10_000  # training images to which distances are taken
 _COMPARED = 1_000  # synthetic and held-out images whose distances are taken
+_LEARNED, _HELD_OUT = 0, 1  # seeds of the readings: items that are drawn at random are others in the two sets
 _FEWEST = 20  # held-out or training images
 _SIDE = 8  # fields along each side, whose means are compared
 
@@ -54,7 +55,7 @@ class Training:
     @cached_property
     def fields(self) -> _Fields:
         """What is compared of the images."""
-        parts = _parts(self.dataset, spread(len(self.dataset), _TRAINING), self.reading)
+        parts = _parts(self.dataset, spread(len(self.dataset), _TRAINING), self.reading, _LEARNED)
         return _Fields.of(images for _, images in parts)
 
 
@@ -91,15 +92,16 @@ def check_validation(dataset: Any, pool: Pool | OpenPool, **reading: Any) -> str
     unnoted = [source.name for source in pool.sources if not source.digests]
     if unnoted:
         return f"{unknown}it was not noted what {listed(unnoted)} was trained on."
+    places, seen, reason = np.zeros(0, int), np.zeros(0, bool), ""
     try:
+        check_map_style(dataset)
         places = spread(len(dataset), _CHECKED)
-        seen = np.zeros(len(places), bool)
-        for part, images in _parts(dataset, places, reading):
-            seen[part] = _seen(images, pool)
+        for _, images in _parts(dataset, places, reading, _HELD_OUT):
+            seen = np.append(seen, _seen(images, pool))
     except Exception as error:  # items that raise, of another kind or of mixed sizes
-        return unknown + _reason(error)
+        places, reason = places[: len(seen)], unknown + _reason(error)
     if not seen.any():
-        return ""
+        return reason
     told = f"The generator of the pool was trained on {seen.sum()} of {len(places)} validation items"
     if seen.mean() > _REFUSED:
         raise DataError(
@@ -110,7 +112,7 @@ def check_validation(dataset: Any, pool: Pool | OpenPool, **reading: Any) -> str
         f"{told}: {listed(places[seen].tolist())}. If they are doubles, take them out of one of the two sets: all "
         "scores on them are too good."
     )
-    return ""
+    return reason
 
 
 def check_doubles(dataset: Any, pool: Pool | OpenPool, train: Training) -> str:
@@ -140,7 +142,7 @@ def check_doubles(dataset: Any, pool: Pool | OpenPool, train: Training) -> str:
             return ""
         places, means = spread(len(dataset), _COMPARED), []
         told = np.zeros(len(places), bool)
-        for part, images in _parts(dataset, places, train.reading):
+        for part, images in _parts(dataset, places, train.reading, _HELD_OUT):
             means.append(_means(images))
             told[part] = _told(images, pool)
         if told.all():
@@ -150,7 +152,7 @@ def check_doubles(dataset: Any, pool: Pool | OpenPool, train: Training) -> str:
             raise DataError(f"they have {theirs.shape[1]} channels, and training images have {ours.shape[1]}.")
     except Exception as error:  # as above
         return f"whether validation images are changed training images is not known: {_reason(error)}"
-    found = find_doubles(theirs, ours)
+    found = find_doubles(theirs, ours, share=len(ours) / len(train.dataset))
     if found.telling:
         near = places[~told][found.near].tolist()
         _warn(
@@ -193,13 +195,11 @@ def nearer_to_training(pool: Pool | OpenPool, train: Training, *, held_out: Any,
     1.0
     """
     rng = numpy_rng(seed, "nearer")
-    shown = pool.keep(np.sort(rng.permutation(len(pool))[:_COMPARED]))
-    if isinstance(shown.records, pd.DataFrame):
-        return None
     try:
-        if len(held_out) < _FEWEST:
+        if _is_table(pool) or len(held_out) < _FEWEST:
             return None
-        theirs = _read(held_out, np.sort(rng.permutation(len(held_out))[:_COMPARED]), train.reading)
+        shown = pool.keep(np.sort(rng.permutation(len(pool))[:_COMPARED]))
+        theirs = _read(held_out, np.sort(rng.permutation(len(held_out))[:_COMPARED]), train.reading, _HELD_OUT)
         made = _Fields.of([shown.records])
         known = train.fields.like(made)
         near = cdist(made.like(made), known).min(axis=1)
@@ -246,16 +246,17 @@ def _reason(error: Exception) -> str:
     return str(cause) if isinstance(cause, SynthaugError) else f"the data set raised {cause!r}."
 
 
-def _parts(dataset: Any, places: np.ndarray, reading: dict[str, Any]) -> Iterator[tuple[slice, np.ndarray]]:
+def _parts(dataset: Any, places: np.ndarray, reading: dict[str, Any], seed: int) -> Iterator[tuple[slice, np.ndarray]]:
     """Parts of the places, and the images there."""
     for start in range(0, len(places), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        yield part, _read(dataset, places[part], reading).records
+        yield part, _read(dataset, places[part], reading, derive(seed, "part", start)).records
 
 
-def _read(dataset: Any, places: np.ndarray, reading: dict[str, Any]) -> ImageRecords:
-    with isolated(0):  # items may draw random crops
-        return read_images(Subset(dataset, places.tolist()), **reading)
+def _read(dataset: Any, places: np.ndarray, reading: dict[str, Any], seed: int) -> ImageRecords:
+    with isolated(seed):  # items may draw random crops
+        items = [dataset[place] for place in places.tolist()]
+    return read_images(items, **reading)
 
 
 def _readings(images: np.ndarray, pool: np.ndarray) -> Iterator[np.ndarray]:
