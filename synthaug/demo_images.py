@@ -144,7 +144,7 @@ def pairs(pool: Pool, real: ImageRecords) -> dict[str, np.ndarray]:
     rows = {}
     for label in COUNTS:
         made = pool.records[pool.labels == label][:4]
-        places = [find_nearest(one, real.records) for one in made]
+        places = find_nearest(made, real.records)
         beside = np.concatenate([made, np.full((4, 1, 8, 1), 0.6, "float32"), real.records[places]], axis=3)
         rows[f"class {label}, beside {', '.join(map(str, real.labels.iloc[places]))}"] = beside
     return rows

@@ -23,6 +23,7 @@ from synthaug.pool import Pool
 __all__ = ["draw_grid", "find_nearest", "log_grid"]
 
 _REAL = 2_000  # real images among which the nearest is sought
+_AT_ONCE = 100  # of them
 _EACH = 4  # synthetic images of a class
 _MOST = 10  # classes
 _GAP = 2  # pixels between the images of a pair
@@ -50,7 +51,9 @@ def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray) -> np.ndarra
     """
     names = list(dict.fromkeys(sorted(labels)))[:_MOST]
     chosen = [[i for i, label in enumerate(labels) if label == name][:_EACH] for name in names]
-    made, there = _colours(synthetic, real), _colours(real, real)
+    shown = synthetic[[place for places in chosen for place in places]]
+    made, there = _colours(shown, real), _colours(real[find_nearest(shown, real)], real)
+    pairs = zip(made, there, strict=True)
     scale = max(1, _SHOWN // max(made.shape[1:3]))
     height, width = made.shape[1] * scale, made.shape[2] * scale
     least, greatest = _LETTERS
@@ -68,8 +71,8 @@ def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray) -> np.ndarra
             draw.text((middle, top // 2), _shortened(word, font, width), _INK, font, anchor="mm")
     for y, title, places in zip(rows, titles, chosen, strict=True):
         draw.text((left - _APART, y + height // 2), title, _INK, font, anchor="rm")
-        for x, place in zip(columns, places, strict=False):
-            for step, image in enumerate((made[place], there[find_nearest(synthetic[place], real)])):
+        for x, _ in zip(columns, places, strict=False):
+            for step, image in enumerate(next(pairs)):
                 enlarged = image.repeat(scale, axis=0).repeat(scale, axis=1)
                 canvas.paste(Image.fromarray(enlarged), (x + step * (width + _GAP), y))
     return np.array(canvas)
@@ -138,14 +141,18 @@ def _log(trainer: Any, pool: Pool | OpenPool, real: Any, image: Any, label: Any,
             Image.fromarray(picture).save(folder / f"{name}-{epoch}.png")
 
 
-def find_nearest(one: np.ndarray, real: np.ndarray) -> int:
-    """The place of the real image that is nearest to an image, by the mean squared difference of pixels.
+def find_nearest(images: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """The place of the real image that is nearest to each image, by the mean squared difference of pixels, `(n,)`.
 
-    >>> find_nearest(np.full((8, 8), 5.0), np.stack([np.zeros((8, 8)), np.ones((8, 8))]))
-    1
+    >>> find_nearest(np.full((1, 8, 8), 5.0), np.stack([np.zeros((8, 8)), np.ones((8, 8))]))
+    array([1])
     """
-    gaps = (real.astype(np.float32) - one.astype(np.float32)) ** 2
-    return int(gaps.reshape(len(real), -1).mean(1).argmin())
+    flat, gaps = images.reshape(len(images), -1).astype(np.float64), []
+    for start in range(0, len(real), _AT_ONCE):
+        part = real[start : start + _AT_ONCE].reshape(-1, flat.shape[1]).astype(np.float64)
+        gaps.append((part**2).sum(1) - 2 * flat @ part.T)
+    found: np.ndarray = np.concatenate(gaps, axis=1).argmin(1)
+    return found
 
 
 def _colours(images: np.ndarray, like: np.ndarray) -> np.ndarray:
