@@ -32,6 +32,7 @@ from synthaug.evaluate.comparison import compare
 from synthaug.evaluate.paired import make_splits
 from synthaug.evaluate.results import Comparison
 from synthaug.evaluate.stats import bootstrap, corrected_resampled_t, splits_needed
+from synthaug.evaluate.training import compare_training
 from synthaug.evaluate.wording import Unit, verdict
 from synthaug.fingerprint import digests, fingerprint
 from synthaug.pool import Pool, Source
@@ -698,6 +699,17 @@ def test_the_verdict_names_the_nearest_where_many_tries_leave_nothing_sure():
     )
     assert verdict(pooled, Unit("balanced_accuracy", share=True)) == (
         "Nothing tried helps balanced accuracy beyond chance (2 tried; the nearest, a, adds 5.0 points [1.0, 9.0])."
+    )
+
+
+def test_a_gain_that_is_the_same_in_too_few_splits_is_told_as_that():
+    found = compare_training(
+        {"twice": lambda dataset, indices, seed: indices * 2}, lambda items, seed: len(items),
+        lambda n, items: 1.0 if n > 10 else 0.5, list(range(12)), 3, random_state=0,
+    )  # fmt: skip
+    assert str(found).startswith(
+        "Nothing tried helps score beyond chance (1 tried; the nearest, twice, adds 50.0 points [50.0, 50.0] in each "
+        "of 3 splits, too few to be sure)."
     )
 
 

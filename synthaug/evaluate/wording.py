@@ -141,7 +141,9 @@ def _nearest(known: pd.DataFrame, unit: Unit) -> str:
     """An aside: the arm that would help had it been the only one tried, or else how much may have gone unseen."""
     alone = known[known["low"] > 0].sort_values("gain", ascending=False).to_dict("records")
     if alone:
-        return f"; the nearest, {alone[0]['arm']}, adds {unit.told(alone[0], brief=True)}"
+        best = alone[0]
+        same = f" in each of {best['n']} splits, too few to be sure" if best["low"] == best["high"] else ""
+        return f"; the nearest, {best['arm']}, adds {unit.told(best, brief=True)}{same}"
     most = known["high"].max()
     unseen = f"{unit.plain(most)}{' points' if unit.share else ''}"
     return f"; a gain of up to {unseen} cannot be ruled out" if most > 0 else ""
