@@ -67,7 +67,9 @@ def fashion() -> Images:
 
 def emoji() -> Images:
     """Emoji on white, 32 x 32 in colour, of the eight categories with 80 or more (npm, Apache-2.0)."""
-    package = _fetch("emoji-datasource-google-*.tgz", ["npm", "pack", "emoji-datasource-google@16.0.0"], EMOJI)
+    package = _fetch(
+        "emoji-datasource-google-*.tgz", ["npm", "pack", "--silent", "emoji-datasource-google@16.0.0"], EMOJI
+    )
     with tarfile.open(package) as archive:
         listed = json.load(archive.extractfile("package/emoji.json"))
         there = set(archive.getnames())

@@ -104,7 +104,7 @@ class SyntheticMix(pl.Callback):
 
     Warns:
         SynthaugWarning: validation items that the generator has seen, or many that look like training images that were
-            resized, normalised, flipped or turned.
+            resized, normalised, flipped or turned; a training set that changes its images each time that it is read.
 
     >>> SyntheticMix(ratio=-1.0)
     Traceback (most recent call last):
