@@ -129,7 +129,7 @@ WITH_CHOICE = (
 NOT_RARE = ("warp_plain", "copies_half", "warp_half")  # where no class is rare, beside others
 DEEPER = ("balanced", "copies_margin", "warp_margin")  # with the residual network, which takes three times as long
 FEWER_SEEDS = 2  # of that network
-SEEDS_OF = {"vae": 1, "gan": 1, "vae_margin": 1, "both_margin": 2}  # which take minutes
+SEEDS_OF = {"vae": 1, "gan": 1, "vae_margin": 1}  # which take minutes
 
 
 class Task(NamedTuple):

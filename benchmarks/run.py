@@ -135,7 +135,9 @@ def run_gain_images(args: argparse.Namespace) -> None:
     }
     scores = gain_images.run(settings, args.seeds, arms, networks, args.jobs)
     name = "gain_images_quick" if args.quick else "gain_images_chosen" if args.chosen else "gain_images"
-    write(args.output or RESULTS / f"{name}.json", "gain_images", protocol, gain_images.summarise(scores))
+    file = args.output or RESULTS / f"{name}.json"
+    write(file, "gain_images", protocol, gain_images.summarise(scores))
+    scores.drop(columns="seconds").round(5).to_csv(file.with_suffix(".csv"), index=False)
 
 
 def run_image_costs(args: argparse.Namespace) -> None:
