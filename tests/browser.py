@@ -12,6 +12,7 @@ from contextlib import contextmanager
 DRIVER = shutil.which("chromedriver")
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 MISSING = not (DRIVER and CHROMIUM)
+_ALONE = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
 class Browser:
@@ -60,7 +61,14 @@ def open_browser(profile):
     process = subprocess.Popen([DRIVER, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     options = {
         "binary": CHROMIUM,
-        "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"],
+        "args": [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            *_ALONE,
+            f"--user-data-dir={profile}",
+        ],
     }
     wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
     browser = Browser(f"http://127.0.0.1:{port}/session")

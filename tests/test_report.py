@@ -483,7 +483,10 @@ def test_curves_are_plotted():
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    with open_browser(tmp_path_factory.mktemp("profile")) as opened:
+    folder = tmp_path_factory.mktemp("profile")
+    (folder / "empty.html").write_text("")
+    with open_browser(folder / "profile") as opened:
+        opened.open(folder / "empty.html")  # in place of the browser's first page, which asks for more
         yield opened
 
 
@@ -511,7 +514,7 @@ def test_the_browser_tells_what_is_wrong(browser, tmp_path):
     browser.look(width=390)
     asked(browser)
     browser.open(tmp_path / "bad.html")
-    assert asked(browser) == {"file", "http"}
+    assert {"file", "http"} <= asked(browser) <= {"file", "http", "data"}  # the last by the browser's first page
     assert any("nothing is not defined" in entry["message"] for entry in browser.log("browser"))
     assert browser.evaluate("return document.documentElement.scrollWidth") > 390
     assert browser.evaluate(_OVERLAPS) == ["bad: one on two"]
