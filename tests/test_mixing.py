@@ -542,19 +542,24 @@ def test_processes_that_were_seeded_apart_share_no_synthetic_item():
 # --- going on ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", [{}, {"num_workers": 2}, {"num_workers": 1, "persistent_workers": True}])
-@pytest.mark.parametrize("generator", [False, True])
+each_way = pytest.mark.parametrize("settings", [{}, {"num_workers": 2}, {"num_workers": 1, "persistent_workers": True}])
+with_generator = pytest.mark.parametrize("generator", [False, True])
+
+
+def shuffled(settings, generator):
+    """Four mixed batches an epoch."""
+    rng = torch.Generator().manual_seed(5) if generator else None
+    plain = DataLoader(pairs(), batch_size=3, shuffle=True, generator=rng, **settings)
+    return mix_loader(plain, pool(), ratio=1.0, seed=0)
+
+
+@each_way
+@with_generator
 @pytest.mark.parametrize("stop", [2, 4])
 def test_a_loader_goes_on_where_it_was(settings, generator, stop):
-    """Four batches an epoch; stopped in the middle of the second epoch, or at its end."""
-
-    def loader():
-        rng = torch.Generator().manual_seed(5) if generator else None
-        plain = DataLoader(pairs(), batch_size=3, shuffle=True, generator=rng, **settings)
-        return mix_loader(plain, pool(), ratio=1.0, seed=0)
-
+    """Stopped in the middle of the second epoch, or at its end."""
     torch.manual_seed(0)
-    whole = loader()
+    whole = shuffled(settings, generator)
     first, seen, state = values(whole), [], None
     for number, batch in enumerate(whole, start=1):
         seen += values([batch])
@@ -567,7 +572,7 @@ def test_a_loader_goes_on_where_it_was(settings, generator, stop):
     assert len(first) == len(seen) == 4
 
     torch.manual_seed(1)
-    again = loader()
+    again = shuffled(settings, generator)
     again.load_state_dict(state)
     rest = []
     for batch in again if stop < 4 else ():
@@ -578,17 +583,12 @@ def test_a_loader_goes_on_where_it_was(settings, generator, stop):
     assert (values(again), torch.rand(1)) == then
 
 
-@pytest.mark.parametrize("settings", [{}, {"num_workers": 2}, {"num_workers": 1, "persistent_workers": True}])
-@pytest.mark.parametrize("generator", [False, True])
+@each_way
+@with_generator
 @pytest.mark.parametrize("epoch", [0, 1])
 def test_a_loader_goes_on_with_an_epoch_that_was_begun_and_gave_no_batch(settings, generator, epoch):
-    def loader():
-        rng = torch.Generator().manual_seed(5) if generator else None
-        plain = DataLoader(pairs(), batch_size=3, shuffle=True, generator=rng, **settings)
-        return mix_loader(plain, pool(), ratio=1.0, seed=0)
-
     torch.manual_seed(0)
-    whole = loader()
+    whole = shuffled(settings, generator)
     for _ in range(epoch):
         values(whole)
     batches = iter(whole)
@@ -596,7 +596,7 @@ def test_a_loader_goes_on_with_an_epoch_that_was_begun_and_gave_no_batch(setting
     then = values(batches), values(whole), torch.rand(1)
 
     torch.manual_seed(1)
-    again = loader()
+    again = shuffled(settings, generator)
     again.load_state_dict(state)
     assert (values(again), values(again), torch.rand(1)) == then
 

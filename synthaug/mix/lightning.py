@@ -196,10 +196,10 @@ class SyntheticMix(pl.Callback):
             return
         assert isinstance(loader.dataset, MixedDataset)
         assert self.seed_ is not None
-        real, reading = loader.dataset.real, {"image": self.image, "label": self.label, "size": self.size}
-        train, unknown = Training(real, **reading), []
+        train, unknown = Training(loader.dataset.real, **self._reading), []
         for held_out in (one.dataset for one in loaders_in(trainer.val_dataloaders)):
-            unknown += [check_validation(held_out, self.pool_, **reading), check_doubles(held_out, self.pool_, train)]
+            unknown.append(check_validation(held_out, self.pool_, **self._reading))
+            unknown.append(check_doubles(held_out, self.pool_, train))
             if self._nearer is None and find_mixed(held_out) is None:
                 self._nearer = nearer_to_training(self.pool_, train, held_out=held_out, seed=self.seed_)
         tell_unknown(self, unknown)
@@ -219,7 +219,7 @@ class SyntheticMix(pl.Callback):
         sampler.set_epoch(trainer.current_epoch)
         if self.grid_every is not None and trainer.current_epoch % self.grid_every == 0 and trainer.is_global_zero:
             with isolated(0):
-                log_grid(trainer, self.pool_, dataset.real, image=self.image, label=self.label, size=self.size)
+                log_grid(trainer, self.pool_, dataset.real, **self._reading)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the ratio, the age of the pool in epochs, the synthetic items of the epoch, and shares of the pool."""
@@ -259,6 +259,11 @@ class SyntheticMix(pl.Callback):
 
     # --- the pool -----------------------------------------------------------------------------------------------------
 
+    @property
+    def _reading(self) -> dict[str, Any]:
+        """How items are read, see `read_images`."""
+        return {"image": self.image, "label": self.label, "size": self.size}
+
     def _most(self, trainer: pl.Trainer) -> float:
         """The highest ratio of all epochs, as far as their number is known."""
         if not callable(self.ratio):
@@ -273,13 +278,12 @@ class SyntheticMix(pl.Callback):
         if folder is not None and there and self.synthesizer is None:
             return as_pool(folder)
         check_loader(loader)
-        reading = {"size": self.size, "image": self.image, "label": self.label}
-        images = read_images(loader.dataset, **reading)
+        images = read_images(loader.dataset, **self._reading)
         if self._mix.keywords["to_item"] is None:  # so that it is known before minutes of fitting
             images.form.write(images.records[0], images.labels.iloc[0])
         if folder is not None and there:
             return _load_matching(folder, images)
-        _warn_of_random(loader.dataset, reading)
+        _warn_of_random(loader.dataset, self._reading)
         self.synthesizer_ = self._fitted(images)
         size = math.ceil(self._most(trainer) * len(images))
         self._counts = _counts(self.synthesizer_, images.labels, self.allocation, size)
