@@ -22,6 +22,7 @@ __all__ = [
     "find_layout",
     "from_grid",
     "is_array",
+    "likely_layout",
     "to_grid",
 ]
 
@@ -148,6 +149,20 @@ def find_layout(shape: tuple[int, ...], layout: str | None = None) -> str:
             f'`ImageCodec(layout="{LAYOUTS[1]}")`.'
         )
     return possible[0]
+
+
+def likely_layout(shape: tuple[int, ...]) -> str:
+    """Like `find_layout`; of two readings the one with fewer channels, which is enough for a picture or a distance.
+
+    >>> likely_layout((13, 32, 32)), likely_layout((28, 28))
+    ('channels_first', 'grey')
+    """
+    try:
+        return find_layout(shape)
+    except DataError:
+        if len(shape) != 3 or min(shape) < SMALLEST:
+            raise
+        return "channels_first" if shape[0] < shape[-1] else "channels_last"
 
 
 def _size(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:

@@ -38,9 +38,11 @@ from synthaug import (
 )
 from synthaug.errors import DataError, DataTypeError, ParameterError, StorageError
 from synthaug.fingerprint import digests, fingerprint
+from synthaug.generators.warp import ConditionalWarp
 from synthaug.mix.lightning import _from_first
 from synthaug.mix.loader import MixedLoader
 from synthaug.pool import Source
+from synthaug.rng import derive
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lightning_fabric.utilities.warnings.PossibleUserWarning"),
@@ -161,6 +163,22 @@ def test_a_wrapped_datamodule_is_the_users_in_everything_else(tmp_path):
         _ = mixed.colour
 
 
+def test_a_ratio_of_nothing_transforms_real_items_as_any_other(tmp_path):
+    seen = []
+
+    def darker(image):
+        seen.append(image.dtype)
+        return image // 2
+
+    half = {"ratio": 0.0, "transform": darker}
+    plain = weights(fit(tmp_path, SyntheticMix(pool=POOL, **half), epochs=2))
+    assert len(seen) >= 2 * 120
+    for mix in (SyntheticMix(quick(), refresh_every=1, grid_every=1, **half), SyntheticMix(**half)):
+        assert weights(fit(tmp_path, mix, epochs=2)) == plain
+        assert mix.pool_ is None
+    assert len(seen) >= 6 * 120
+
+
 def test_a_ratio_of_nothing_trains_as_without(tmp_path):
     plain = weights(fit(tmp_path))
     assert weights(fit(tmp_path, SyntheticMix(pool=POOL, ratio=0.0))) == plain
@@ -203,9 +221,29 @@ def test_the_synthesizer_is_fitted_on_the_training_set_and_drawn_anew(tmp_path):
     same = [np.array_equal(looks.pools[0], pool) for pool in looks.pools]
     assert same == [True, True, False, False]
     assert not hasattr(mix.synthesizer, "generators_")
-    assert hasattr(mix.synthesizer_, "generators_")
+    (fitted,) = mix.synthesizers_
+    expected = fitted.sample(dict.fromkeys(range(10), 6), random_state=derive(mix.seed_, "pool", 1))
+    assert mix.pool_.equals(expected)
     again = SyntheticMix(quick(), ratio=0.5, refresh_every=2)
     assert weights(fit(tmp_path, again)) == weights(model)
+
+
+def test_several_synthesizers_make_equal_shares_of_each_class(tmp_path):
+    several = [Synthesizer(generator=ConditionalWarp), quick(), quick()]
+    mix = SyntheticMix(several, ratio=0.5, criteria=[Rejects(3, 0.0)], refresh_every=1)
+    first = fit(tmp_path, mix, epochs=2)
+    assert mix.pool_.counts() == dict.fromkeys(range(10), 6)
+    names = [source.name for source in mix.pool_.sources]
+    assert np.bincount(mix.pool_.origin).tolist() == [20, 20, 20]
+    assert names[0] != names[1] == names[2]
+    warped, *made = (mix.pool_.keep(mix.pool_.origin == place) for place in range(3))
+    assert not np.array_equal(*(pool.records for pool in made))  # nor do two that are alike draw the same
+    assert warped.trained_on(X[:120]).all()
+    again = SyntheticMix(several, ratio=0.5, criteria=[Rejects(3, 0.0)], refresh_every=1)
+    assert weights(fit(tmp_path, again, epochs=2)) == weights(first)
+    for none in ([], [quick(), None], [quick(), POOL]):
+        with pytest.raises(ParameterError, match="Expected a Synthesizer, a list of them, or None, got"):
+            SyntheticMix(none)
 
 
 def test_a_folder_is_filled_once_and_must_match(tmp_path):
@@ -323,7 +361,7 @@ def test_synthetic_items_in_validation_are_warned_of(tmp_path):
 
 def test_what_cannot_be_is_told_at_once(tmp_path):
     with pytest.raises(
-        ParameterError, match=r"3 problems:\n- Expected a Synthesizer or None, .*\n- Expected `pool` to be"
+        ParameterError, match=r"3 problems:\n- Expected a Synthesizer, a list of .*\n- Expected `pool` to be"
     ):
         SyntheticMix(POOL, pool=3, grid_every=0)
     with pytest.raises(ParameterError, match=r"Expected `size` to be \(height, width\) in pixels, got 'big'\."):
@@ -379,6 +417,8 @@ def test_a_grid_that_cannot_be_drawn_ends_no_training(tmp_path):
     mix = SyntheticMix(pool=POOL, grid_every=1, transform=albumentations.Resize(8, 8))
     fit(tmp_path, mix, epochs=1, datamodule=Sizes(), logger=CSVLogger(tmp_path, name="", version=""))
     assert (tmp_path / "synthetic_beside_nearest_real-0.png").exists()
+    fit(tmp_path / "none", mix, epochs=2, datamodule=Sizes())  # without a logger, where checkpoints would be
+    assert len(list((tmp_path / "none").glob("synthetic_beside_nearest_real-[01].png"))) == 2
     with pytest.warns(SynthaugWarning, match="No grid is drawn: OSError: disk full"):
         fit(tmp_path, mix, epochs=1, logger=Loses(tmp_path, name="lost"))
 
@@ -474,7 +514,7 @@ def test_what_no_item_can_be_made_of_is_told_before_the_fit(tmp_path):
     mix = SyntheticMix(quick())
     with pytest.raises(DataError, match=r"also hold 'name'.*'label': torch\.tensor\(label, dtype=torch\.int64\)"):
         fit(tmp_path, mix, datamodule=data, epochs=1)
-    assert mix.synthesizer_ is None
+    assert not mix.synthesizers_
 
 
 def test_validation_that_is_loaded_late_or_combined_is_looked_at(tmp_path):

@@ -96,24 +96,39 @@ def of(places):
 @pytest.mark.parametrize(("n", "change"), [(300, np.asarray), (300, as_floats), (1_400, centred)])
 def test_copies_are_nearer_to_the_training_set_than_held_out_images_are(n, change):
     train, held_out = Training(items(range(n))), items(range(n, n + 200), change)
-    assert nearer_to_training(of(slice(0, n)), train, held_out=held_out, seed=0) == 1
-    assert 0.4 < nearer_to_training(of(slice(n + 200, 1797)), train, held_out=held_out, seed=0) < 0.6
+    assert nearer_to_training(of(slice(0, n)), train, held_out=held_out, seed=0) == (1, "")
+    assert 0.4 < nearer_to_training(of(slice(n + 200, 1797)), train, held_out=held_out, seed=0)[0] < 0.6
 
 
 def test_images_that_were_not_seen_are_as_near_whatever_the_shares_of_the_classes():
     rare = np.flatnonzero(Y < 5)
     train = Training(items(np.r_[rare[:20], np.flatnonzero(Y >= 5)[:400]]))
     unseen, held_out = np.r_[rare[20:220], rare[420:]], items(np.r_[rare[220:420], np.flatnonzero(Y >= 5)[400:420]])
-    assert 0.4 < nearer_to_training(of(unseen), train, held_out=held_out, seed=0) < 0.6
+    assert 0.4 < nearer_to_training(of(unseen), train, held_out=held_out, seed=0)[0] < 0.6
+
+
+NO_SHARE = "whether synthetic images are too near to training images is not known: "
 
 
 def test_too_few_or_other_images_are_not_compared():
     train = Training(items(range(300)))
-    assert nearer_to_training(POOL, train, held_out=items(range(300, 310)), seed=0) is None
-    tall = items(range(300, 400), lambda image: image.repeat(2, 0))
-    assert nearer_to_training(POOL, train, held_out=tall, seed=0) is None
-    train = Training(items(range(300)), size=(8, 8))
-    assert nearer_to_training(POOL, train, held_out=tall, seed=0) is not None
+    few = nearer_to_training(POOL, train, held_out=items(range(300, 310)), seed=0)
+    assert few == (None, f"{NO_SHARE}there are 10 held-out images, and 20 are needed.")
+    colours = items(range(300, 400), lambda image: np.stack([image] * 3, axis=-1))
+    figure, reason = nearer_to_training(POOL, train, held_out=colours, seed=0)
+    assert figure is None
+    assert reason == f"{NO_SHARE}Expected images of 1 channel, as in the pool, got 3."
+    others = [(image, 77) for image, _ in items(range(300, 400))]
+    assert nearer_to_training(POOL, train, held_out=others, seed=0)[1].endswith("is of a class that is drawn.")
+
+
+def test_images_of_another_size_or_of_many_channels_are_compared():
+    copies, held_out = of(slice(0, 300)), items(range(300, 400), lambda image: image.repeat(2, 0).repeat(2, 1))
+    assert nearer_to_training(copies, Training(items(range(300))), held_out=held_out, seed=0) == (1, "")
+    many = [[(np.stack([image] * 9, axis), label) for image, label in items(range(300))] for axis in (0, -1)]
+    for layered in many:  # 9 x 8 x 8, which may be 8 channels of 9 x 8
+        pool = Pool.of(np.stack([image for image, _ in layered[:60]]), Y[:60], Source("real", "", 0))
+        assert nearer_to_training(pool, Training(layered[:60]), held_out=layered[60:], seed=0) == (1, "")
 
 
 class Stream(IterableDataset):
@@ -127,7 +142,7 @@ class Stream(IterableDataset):
 @pytest.mark.parametrize("dataset", [Stream(), dict.fromkeys("ab", (X[0], 0))])
 def test_what_cannot_be_read_by_place_is_left_alone(dataset):
     assert check_validation(dataset, POOL).startswith(f"{NOT_KNOWN}Expected a ")
-    assert nearer_to_training(POOL, Training(items(range(60))), held_out=dataset, seed=0) is None
+    assert nearer_to_training(POOL, Training(items(range(60))), held_out=dataset, seed=0)[0] is None
 
 
 def test_images_that_were_resized_for_the_generator_are_known_again():

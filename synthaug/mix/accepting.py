@@ -11,10 +11,10 @@ import numpy as np
 
 from synthaug.errors import DataError, SynthaugWarning
 from synthaug.images import ImageRecords
+from synthaug.mix.together import Together
 from synthaug.pool import Pool
 from synthaug.rng import derive
 from synthaug.selection import Criterion, select
-from synthaug.synthesizer import Synthesizer
 
 __all__ = ["Accepted", "draw_accepted"]
 
@@ -30,7 +30,7 @@ class Accepted(NamedTuple):
 
 
 def draw_accepted(
-    synthesizer: Synthesizer, counts: Mapping[Any, int], real: ImageRecords, criteria: Sequence[Criterion], *, seed: int
+    synthesizers: Together, counts: Mapping[Any, int], real: ImageRecords, criteria: Sequence[Criterion], *, seed: int
 ) -> Accepted:
     """Draw `counts` records of each class that all `criteria` accept; those that are rejected are drawn anew.
 
@@ -39,11 +39,11 @@ def draw_accepted(
     Raises:
         DataError: no record of some class was accepted; each such class is named.
 
-    >>> from synthaug import Distance
+    >>> from synthaug import Distance, Synthesizer
     >>> from synthaug.images import read_images
     >>> images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
     >>> real = read_images((images, [0] * 10 + [1] * 10))
-    >>> fitted = Synthesizer(max_steps=1, random_state=0).fit(real)
+    >>> fitted = Together((Synthesizer(max_steps=1, random_state=0).fit(real),))
     >>> drawn = draw_accepted(fitted, {0: 3, 1: 2}, real, [Distance(far=float("inf"))], seed=0)
     >>> drawn.pool.counts(), drawn.accepted
     ({0: 3, 1: 2}, 1.0)
@@ -54,7 +54,7 @@ def draw_accepted(
         wanted = {label: _enough(n, drawn[label], accepted[label]) for label, n in missing.items() if n > 0}
         if not wanted:
             break
-        pool = synthesizer.sample(wanted, random_state=derive(seed, "round", number) if number else seed)
+        pool = synthesizers.sample(wanted, random_state=derive(seed, "round", number) if number else seed)
         kept = select(pool, real.records, real.labels, criteria, random_state=derive(seed, "select", number)).pool
         found = kept.counts()
         for label, n in wanted.items():
@@ -63,7 +63,9 @@ def draw_accepted(
             missing[label] -= found.get(label, 0)
         parts.append(kept)
     share = sum(accepted.values()) / max(1, sum(drawn.values()))
-    return Accepted(_exactly(Pool.concat(parts), counts, drawn, accepted) if parts else synthesizer.sample({}), share)
+    if not parts:
+        return Accepted(synthesizers.sample({}, random_state=seed), share)
+    return Accepted(_exactly(Pool.concat(parts), counts, drawn, accepted), share)
 
 
 def _enough(missing: int, drawn: int, accepted: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch.utils.data import Subset
 
-from synthaug.arrays import find_layout, to_grid
+from synthaug.arrays import likely_layout, to_grid
 from synthaug.errors import DataError, SynthaugWarning
 from synthaug.images import read_images
 from synthaug.items import ItemForm
@@ -99,6 +99,8 @@ def log_grid(
 ) -> None:
     """Draw the grid and give it to every logger of the trainer, or put it beside what it logs as a PNG file.
 
+    Without a logger the file is put into the trainer's `default_root_dir`.
+
     Real images are resized to `size`, if it is given; those of another form than those of the pool are left out.
 
     Warns:
@@ -129,14 +131,15 @@ def _log(trainer: Any, pool: Pool | OpenPool, real: Any, image: Any, label: Any,
         raise DataError(f"Synthetic and real images differ in form ({told}).")
     picture = draw_grid(pool.records, pool.labels.tolist(), np.stack(alike))
     name, epoch = "synthetic_beside_nearest_real", trainer.current_epoch
-    for logger in trainer.loggers:
+    for logger in trainer.loggers or [None]:
         add_image = getattr(getattr(logger, "experiment", None), "add_image", None)
         if add_image is not None:
             add_image(name, picture, epoch, dataformats="HWC")
         elif hasattr(logger, "log_image"):
             logger.log_image(key=name, images=[picture])
         else:
-            folder = Path(getattr(logger, "log_dir", None) or logger.save_dir or trainer.default_root_dir)
+            given = (getattr(logger, place, None) for place in ("log_dir", "save_dir"))
+            folder = Path(next(filter(None, given), trainer.default_root_dir))
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(folder / f"{name}-{epoch}.png")
 
@@ -157,11 +160,7 @@ def find_nearest(images: np.ndarray, real: np.ndarray) -> np.ndarray:
 
 def _colours(images: np.ndarray, like: np.ndarray) -> np.ndarray:
     """`(n, H, W, 3)` uint8: floats from the range of `like`; channels beyond three are left out, two are shown grey."""
-    try:
-        layout = find_layout(images.shape[1:])
-    except DataError:  # it can be read in two ways, and this is only a picture
-        layout = "channels_first" if images.shape[1] < images.shape[-1] else "channels_last"
-    planes = to_grid(images, layout).astype(np.float32)
+    planes = to_grid(images, likely_layout(images.shape[1:])).astype(np.float32)
     if images.dtype != np.uint8:
         low, high = float(like.min()), float(like.max())
         planes = (planes - low) / max(high - low, 1e-12) * 255

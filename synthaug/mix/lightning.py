@@ -29,10 +29,11 @@ from synthaug.mix.drawing import Allocation, apportion
 from synthaug.mix.grid import log_grid
 from synthaug.mix.loader import MixedBatchSampler, MixedLoader, check_loader, mix_loader
 from synthaug.mix.ratios import Ratio, ratio_in
+from synthaug.mix.together import Together
 from synthaug.mix.trainers import epoch_of, loaders_in, resumed, tell_unknown
 from synthaug.mix.validation import Training, check_doubles, check_validation, nearer_to_training
 from synthaug.opened import AnyPool, OpenPool, as_pool
-from synthaug.pool import Pool
+from synthaug.pool import Pool, Source
 from synthaug.rng import as_seed, derive, isolated
 from synthaug.schema import plain
 from synthaug.selection import Criterion, check_criteria
@@ -59,7 +60,8 @@ class SyntheticMix(pl.Callback):
 
     Args:
         synthesizer: What makes the images; by default `Synthesizer()`, which takes minutes to fit images of 28 x 28 and
-            more. One that is fitted is taken as it is.
+            more. One that is fitted is taken as it is. Of several, each makes an equal share:
+            `[Synthesizer(generator=ConditionalWarp), Synthesizer()]` is what helps rare classes most.
         pool: A pool to take in place of a synthesizer, or the folder of one, read as it is needed if it is large (see
             `OpenPool`; all processes must see it); a folder that does not exist yet is filled.
         ratio: Synthetic items for each real one, or a function from the epoch, counted from 0, to that number, such as
@@ -73,7 +75,7 @@ class SyntheticMix(pl.Callback):
         transform: Applied to the image of real and synthetic items alike: any callable, or an albumentations pipeline.
         flag: Whether to say in each item if it is synthetic: at the end of a tuple, or as "is_synthetic" in a dict.
         allocation: How many items of each class: "pool" for as many of each, "balance" for rare classes first, or a
-            dict of label to share.
+            dict of label to share, such as `{label: 1 - recall}` for hard classes first.
 
     Other Arguments:
         image: Where the image is in an item; by default 0 in a tuple and "image" in a dict.
@@ -85,7 +87,7 @@ class SyntheticMix(pl.Callback):
 
     Attributes:
         pool_: The synthetic records in use.
-        synthesizer_: What they were drawn from, in the first process.
+        synthesizers_: What they were drawn from, in the first process.
 
     Your loggers get, each epoch: `synthetic/ratio`; `synthetic/pool_age`, in epochs; `synthetic/items`, how many there
     were; `synthetic/accepted`, the share of drawn images that the criteria accept; and `synthetic/nearer_to_training`,
@@ -113,11 +115,11 @@ class SyntheticMix(pl.Callback):
     """
 
     pool_: Pool | OpenPool | None = None
-    synthesizer_: Synthesizer | None = None
+    synthesizers_: tuple[Synthesizer, ...] = ()
 
     def __init__(
         self,
-        synthesizer: Synthesizer | None = None,
+        synthesizer: Synthesizer | Sequence[Synthesizer] | None = None,
         *,
         pool: AnyPool | None = None,
         ratio: Ratio = 0.5,
@@ -174,15 +176,20 @@ class SyntheticMix(pl.Callback):
 
     def mixed(self, trainer: pl.Trainer, loader: Any) -> Any:
         """The user's loader, mixed from the epoch on in which the trainer is."""
-        if self.pool_ is None:  # of a ratio that is always 0
-            return loader
         self._draw_for(trainer)
-        return resumed(trainer, self._mix(loader, self.pool_, seed=self.seed_, epoch=epoch_of(trainer)))
+        pool = self.pool_
+        if pool is None:  # of a ratio that is always 0
+            if self._mix.keywords["transform"] is None:
+                return loader
+            pool = _nothing(loader.dataset, self._reading)
+        return resumed(trainer, self._mix(loader, pool, seed=self.seed_, epoch=epoch_of(trainer)))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look whether validation is what it should be, and how much of the training images the pool has memorised."""
         self._nearer, self._looked = None, False
         self._look(trainer)
+        if self.pool_ is not None and not trainer.enable_validation:
+            rank_zero_info("SyntheticMix: without validation images, what the pool has memorised is not known.")
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The same, where Lightning asks for validation loaders only now."""
@@ -201,7 +208,8 @@ class SyntheticMix(pl.Callback):
             unknown.append(check_validation(held_out, self.pool_, **self._reading))
             unknown.append(check_doubles(held_out, self.pool_, train))
             if self._nearer is None and find_mixed(held_out) is None:
-                self._nearer = nearer_to_training(self.pool_, train, held_out=held_out, seed=self.seed_)
+                self._nearer, reason = nearer_to_training(self.pool_, train, held_out=held_out, seed=self.seed_)
+                unknown.append(reason)
         tell_unknown(self, unknown)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -212,12 +220,12 @@ class SyntheticMix(pl.Callback):
         dataset, sampler = loader.dataset, loader.batch_sampler
         assert isinstance(dataset, MixedDataset)
         assert isinstance(sampler, MixedBatchSampler)
-        assert self.pool_ is not None
         if self._draw_for(trainer):
             assert isinstance(self.pool_, Pool)  # a folder is not drawn anew
             dataset.refresh(self.pool_)
         sampler.set_epoch(trainer.current_epoch)
-        if self.grid_every is not None and trainer.current_epoch % self.grid_every == 0 and trainer.is_global_zero:
+        due = self.grid_every is not None and trainer.current_epoch % self.grid_every == 0
+        if due and self.pool_ is not None and trainer.is_global_zero:
             with isolated(0):
                 log_grid(trainer, self.pool_, dataset.real, **self._reading)
 
@@ -284,9 +292,9 @@ class SyntheticMix(pl.Callback):
         if folder is not None and there:
             return _load_matching(folder, images)
         _warn_of_random(loader.dataset, self._reading)
-        self.synthesizer_ = self._fitted(images)
+        self.synthesizers_ = self._fitted(images)
         size = math.ceil(self._most(trainer) * len(images))
-        self._counts = _counts(self.synthesizer_, images.labels, self.allocation, size)
+        self._counts = _counts(self.synthesizers_[0].labels_.classes, images.labels, self.allocation, size)
         self._images = images if self.criteria else None
         pool = self._sample(0)
         if folder is None:
@@ -294,29 +302,34 @@ class SyntheticMix(pl.Callback):
         pool.save(folder)
         return as_pool(folder)  # as a run that finds it does
 
-    def _fitted(self, images: ImageRecords) -> Synthesizer:
-        if self.synthesizer is not None and hasattr(self.synthesizer, "generators_"):
-            return self.synthesizer
+    def _fitted(self, images: ImageRecords) -> tuple[Synthesizer, ...]:
+        given = self.synthesizer if isinstance(self.synthesizer, Sequence) else [self.synthesizer or Synthesizer()]
+        if not all(hasattr(one, "generators_") for one in given):
+            rank_zero_info(f"SyntheticMix: learning {len(images):,} training images first, which can take minutes.")
+        return tuple(self._fit(one, images, place) for place, one in enumerate(given))
+
+    def _fit(self, given: Synthesizer, images: ImageRecords, place: int) -> Synthesizer:
+        if hasattr(given, "generators_"):
+            return given
         assert self.seed_ is not None
-        synthesizer = Synthesizer() if self.synthesizer is None else clone(self.synthesizer)
+        synthesizer = clone(given)
         if synthesizer.random_state is None:
-            synthesizer.set_params(random_state=derive(self.seed_, "fit"))
-        rank_zero_info(f"SyntheticMix: learning {len(images):,} training images first, which can take minutes.")
+            seed = derive(self.seed_, "fit", place) if place else derive(self.seed_, "fit")
+            synthesizer.set_params(random_state=seed)
         return synthesizer.fit(images.records, images.labels)
 
     def _sample(self, drawing: int) -> Pool:
-        assert self.synthesizer_ is not None
         assert self.seed_ is not None
-        seed = derive(self.seed_, "pool", drawing)
+        seed, together = derive(self.seed_, "pool", drawing), Together(self.synthesizers_)
         if self._images is None:
-            return self.synthesizer_.sample(self._counts, random_state=seed)
-        drawn = draw_accepted(self.synthesizer_, self._counts, self._images, self.criteria, seed=seed)
+            return together.sample(self._counts, random_state=seed)
+        drawn = draw_accepted(together, self._counts, self._images, self.criteria, seed=seed)
         self._accepted = drawn.accepted
         return drawn.pool
 
     def _draw_for(self, trainer: pl.Trainer) -> bool:
         """Draw the pool of the present epoch, unless it is in use; whether it was drawn."""
-        if self.refresh_every is None or epoch_of(trainer) // self.refresh_every == self._drawn:
+        if self.refresh_every is None or self.pool_ is None or epoch_of(trainer) // self.refresh_every == self._drawn:
             return False
         self._drawn = epoch_of(trainer) // self.refresh_every
         self.pool_ = _from_first(trainer, lambda: self._sample(self._drawn))
@@ -353,8 +366,9 @@ class _MixedSource(_DataLoaderSource):
 def _problems(
     synthesizer: Any, pool: Any, ratio: Any, criteria: Any, refresh_every: Any, grid_every: Any
 ) -> Iterator[str]:
-    if not isinstance(synthesizer, Synthesizer | None):
-        yield f"Expected a Synthesizer or None, got {synthesizer!r}: a pool goes in as `pool=`."
+    several = synthesizer if isinstance(synthesizer, list | tuple) else [synthesizer]
+    if not several or not all(isinstance(one, Synthesizer) or one is synthesizer is None for one in several):
+        yield f"Expected a Synthesizer, a list of them, or None, got {synthesizer!r}: a pool goes in as `pool=`."
     if not isinstance(pool, Pool | OpenPool | str | os.PathLike | None):
         yield f"Expected `pool` to be a Pool, the folder of one, or None, got {pool!r}."
     if not callable(ratio):
@@ -368,6 +382,13 @@ def _problems(
     for name, value in (("refresh_every", refresh_every), ("grid_every", grid_every)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             yield f"Expected `{name}` to be an int of at least 1 or None, got {value!r}."
+
+
+def _nothing(dataset: Any, reading: Mapping[str, Any]) -> Pool:
+    """A pool without records, for a transform of the real ones alone."""
+    with isolated(0):
+        first = read_images([dataset[0]], **reading)
+    return Pool.of(first.records[:0], first.labels[:0], Source("nothing", "", 0))
 
 
 def _warn_of_random(dataset: Any, reading: Mapping[str, Any]) -> None:
@@ -395,12 +416,11 @@ def _load_matching(folder: Path, images: ImageRecords) -> Pool | OpenPool:
     return pool
 
 
-def _counts(synthesizer: Synthesizer, labels: pd.Series, allocation: Any, size: int) -> dict[Any, int]:
+def _counts(classes: Sequence[Any], labels: pd.Series, allocation: Any, size: int) -> dict[Any, int]:
     """How many records of each class to draw, so that an epoch can have each of them once."""
-    classes = list(synthesizer.labels_.classes)
     if isinstance(allocation, str) and allocation == "pool":
         budget = apportion(np.ones(len(classes)), size)
     else:
         real = {plain(value): int(n) for value, n in labels.value_counts().items()}
-        budget = Allocation.of(pd.Series(classes), allocation, real).budget(size)
+        budget = Allocation.of(pd.Series(list(classes)), allocation, real).budget(size)
     return {label: int(n) for label, n in zip(classes, budget, strict=True)}

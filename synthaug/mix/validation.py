@@ -14,7 +14,7 @@ import torch
 from scipy.spatial.distance import cdist
 from torch.nn.functional import adaptive_avg_pool2d
 
-from synthaug.arrays import find_layout, from_grid, to_grid
+from synthaug.arrays import from_grid, likely_layout, to_grid
 from synthaug.errors import DataError, SynthaugError, SynthaugWarning, listed
 from synthaug.image_sources import check_map_style
 from synthaug.images import ImageRecords, read_images
@@ -165,7 +165,7 @@ def check_doubles(dataset: Any, pool: Pool | OpenPool, train: Training) -> str:
     return ""
 
 
-def nearer_to_training(pool: Pool | OpenPool, train: Training, *, held_out: Any, seed: int) -> float | None:
+def nearer_to_training(pool: Pool | OpenPool, train: Training, *, held_out: Any, seed: int) -> tuple[float | None, str]:
     """How often a synthetic image is nearer to the training set than a held-out image of its class is.
 
     The area under the curve that tells the two apart by their distance to the nearest training image, by class, and
@@ -181,7 +181,8 @@ def nearer_to_training(pool: Pool | OpenPool, train: Training, *, held_out: Any,
         seed: Of which images are compared.
 
     Returns:
-        From 0 to 1, or None where there are fewer than 20 held-out images, or where they cannot be compared.
+        From 0 to 1, or None and the reason, where there are fewer than 20 held-out images or none of a class that is
+        drawn, or where they cannot be compared.
 
     Source:
         Meehan, Chaudhuri and Dasgupta, "A non-parametric test to detect data-copying in generative models", AISTATS
@@ -192,27 +193,31 @@ def nearer_to_training(pool: Pool | OpenPool, train: Training, *, held_out: Any,
     >>> train, held_out = [(image, 0) for image in images[:30]], [(image, 0) for image in images[30:]]
     >>> copies = Pool.of(images[:30], [0] * 30, Source("copier", "", 0))
     >>> nearer_to_training(copies, Training(train), held_out=held_out, seed=0)
-    1.0
+    (1.0, '')
     """
-    rng = numpy_rng(seed, "nearer")
+    rng, unknown = numpy_rng(seed, "nearer"), "whether synthetic images are too near to training images is not known: "
+    if _is_table(pool):
+        return None, ""
     try:
-        if _is_table(pool) or len(held_out) < _FEWEST:
-            return None
+        if len(held_out) < _FEWEST:
+            return None, f"{unknown}there are {len(held_out)} held-out images, and {_FEWEST} are needed."
         shown = pool.keep(np.sort(rng.permutation(len(pool))[:_COMPARED]))
         theirs = _read(held_out, np.sort(rng.permutation(len(held_out))[:_COMPARED]), train.reading, _HELD_OUT)
         made = _Fields.of([shown.records])
         known = train.fields.like(made)
         near = cdist(made.like(made), known).min(axis=1)
         far = cdist(_Fields.of([theirs.records]).like(made), known).min(axis=1)
-    except Exception:  # as above
-        return None
+    except Exception as error:  # as above
+        return None, unknown + _reason(error)
     areas, sizes = [], []
     for label in shown.labels.unique():
         mine, others = near[shown.labels == label], far[theirs.labels == label]
         if len(others):
             areas.append(float((mine[:, None] < others).mean() + (mine[:, None] == others).mean() / 2))
             sizes.append(len(mine))
-    return float(np.average(areas, weights=sizes)) if areas else None
+    if not areas:
+        return None, f"{unknown}no held-out image is of a class that is drawn."
+    return float(np.average(areas, weights=sizes)), ""
 
 
 def _is_table(pool: Pool | OpenPool) -> bool:
@@ -262,7 +267,7 @@ def _read(dataset: Any, places: np.ndarray, reading: dict[str, Any], seed: int) 
 def _readings(images: np.ndarray, pool: np.ndarray) -> Iterator[np.ndarray]:
     """Images in the layout of the pool's; floats also as the bytes that they may have been, if these are bytes."""
     if images.shape[1:] != pool.shape[1:]:
-        images = from_grid(to_grid(images, find_layout(images.shape[1:])), find_layout(pool.shape[1:]))
+        images = from_grid(to_grid(images, likely_layout(images.shape[1:])), likely_layout(pool.shape[1:]))
     low, high = images.min(), images.max()
     if pool.dtype != np.uint8 or images.dtype.kind != "f" or not (low >= -1 and high <= 1):
         yield images
@@ -278,14 +283,12 @@ class _Fields:
 
     Args:
         means: `(n, C, 8, 8)`.
-        shape: Of an image, `(C, H, W)`.
         dtype: Of the images.
         low: The least value of all.
         high: The greatest.
     """
 
     means: np.ndarray
-    shape: tuple[int, ...]
     dtype: np.dtype
     low: float
     high: float
@@ -296,13 +299,13 @@ class _Fields:
         for images in parts:
             means.append(_means(images))
             low, high = min(low, images.min()), max(high, images.max())
-        shape = to_grid(images[:1], find_layout(images.shape[1:])).shape[1:]
-        return cls(np.concatenate(means), shape, images.dtype, float(low), float(high))
+        return cls(np.concatenate(means), images.dtype, float(low), float(high))
 
     def like(self, pool: _Fields) -> np.ndarray:
         """The means, `(n, C * 64)`, on the scale of a pool, see `_readings`."""
-        if self.shape != pool.shape:
-            raise DataError(f"Expected images of shape {pool.shape}, as in the pool, got {self.shape}.")
+        if self.means.shape[1] != pool.means.shape[1]:
+            known, found = pool.means.shape[1], self.means.shape[1]
+            raise DataError(f"Expected images of {known} channel{'s'[: known > 1]}, as in the pool, got {found}.")
         flat = self.means.reshape(len(self.means), -1)
         if pool.dtype != np.uint8 or self.dtype.kind != "f" or not (self.low >= -1 and self.high <= 1):
             return flat
@@ -311,7 +314,7 @@ class _Fields:
 
 def _means(images: np.ndarray) -> np.ndarray:
     """Of each channel over 8 x 8 fields, `(n, C, 8, 8)`."""
-    grid = torch.from_numpy(to_grid(images, find_layout(images.shape[1:])).astype(np.float32))
+    grid = torch.from_numpy(to_grid(images, likely_layout(images.shape[1:])).astype(np.float32))
     means: np.ndarray = adaptive_avg_pool2d(grid, _SIDE).numpy()
     if not np.isfinite(means).all():
         raise DataError("The images hold values that are not finite: mend them in the data set.")
