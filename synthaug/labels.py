@@ -121,7 +121,8 @@ def _check_values(series: pd.Series, what: str) -> None:
     odd = next((value for value in values if not isinstance(value, _SCALARS)), None)
     if odd is not None:
         raise DataTypeError(
-            f"{what} hold {type(odd).__name__} ({odd!r}): use bools, ints or strings, for example `labels.astype(str)`."
+            f"{what} hold {type(odd).__name__} ({odd!r:.80}): use bools, ints or strings, for example "
+            "`labels.astype(str)`."
         )
     kinds = {type(value) if isinstance(value, str | bool) else float for value in values}
     if len(kinds) > 1:

@@ -295,7 +295,10 @@ class Synthesizer(BaseEstimator):
         """
         self._check_fitted()
         if to_labels is None:
-            raise ParameterError("Expected the labels to give to the records, got none: pass `to_labels=`.")
+            raise ParameterError(
+                "Expected the labels to give to the records, got none: pass `to_labels=`, by name where the records "
+                "are a data set, which has labels of its own."
+            )
         records, labels = _with_labels(records, labels)
         transfer = getattr(self.generators_[0], "transfer", None)
         if transfer is None or self.per_class:
@@ -500,8 +503,9 @@ def _train(
     training = Training(synthesizer.max_steps, synthesizer.batch_size, synthesizer.trainer_kwargs or {}, seed, alter)
     with isolated(derive(seed, "weights")):
         module = synthesizer._build(synthesizer.codec_.spec.to_dict(), n_classes)
+    classes = synthesizer.labels_.classes
     try:
-        training.run(module, x, y, checkpoint=checkpoint)
+        training.run(module, x, y, classes=classes[index:][:n_classes], checkpoint=checkpoint)
     except TrainingError as error:
         return module, error
     return module, None

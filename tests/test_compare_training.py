@@ -294,6 +294,16 @@ def test_a_lightning_module_is_measured_as_it_is():
             "- Expected `seeds` of at least 1, got 0.",
         ),
         ({"arms": {}}, "Expected at least one arm beside 'real', got none."),
+        (
+            {"train": torch.nn.Flatten()},
+            "Expected `train` 'model' to be a function `(dataset, seed)`, got the network Flatten: write one that "
+            "makes such a network, trains it and returns it.",
+        ),
+        (
+            {"dataset": iter([])},
+            "Expected `dataset` to have a length and items by position, got list_iterator: of a DataModule or a "
+            "DataLoader, pass the training data set.",
+        ),
         ({"labels": ["a", "b"]}, "Expected as many labels as records, got 2 labels and 30 records."),
         ({"splits": 31}, "Expected `cv` from 2 to 30, the number of rows, got 31."),
         ({"splits": [([0, 1], [1, 2])]}, "Split 0: 1 rows are in both train and test (first 1): take them apart."),

@@ -286,11 +286,13 @@ def test_markdown_in_full():
     def cell(row, sign=""):
         return f"{100 * row['gain']:{sign}.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
 
+    real = 100 * found.scores.query("arm == 'real'").groupby("estimator")["score"].mean()
     assert pooled["low"] > 0
     assert found.to_markdown() == (
         f"dup adds {cell(pooled).replace(' ', ' points ', 1)} of balanced accuracy.\n\n"
         "| gain in balanced_accuracy (points) | near | far | all |\n"
         "| --- | --- | --- | --- |\n"
+        f"| (score of real alone) | {real['near']:.1f} | {real['far']:.1f} | {real.mean():.1f} |\n"
         f"| dup | {cell(near, '+')} | {cell(far, '+')} | {cell(pooled, '+')} |"
     )
     pd.testing.assert_frame_equal(found.to_dataframe(), found.gains())

@@ -38,6 +38,14 @@ def test_counts_that_are_none(counts):
         LogitAdjustedLoss([5, 5], "a")
 
 
+def test_logits_of_other_classes_and_the_loss_of_each_item():
+    with pytest.raises(ParameterError, match=r"Expected logits of 2 classes, .* got shape \(4, 3\): count each class"):
+        LogitAdjustedLoss([5, 5])(torch.zeros(4, 3), torch.zeros(4, dtype=torch.long))
+    losses = LogitAdjustedLoss([5, 5], reduction="none")(torch.eye(2), torch.tensor([0, 0]))
+    assert losses.shape == (2,)
+    assert losses[0] < losses[1]
+
+
 def test_mixup_goes_on_where_it_was():
     def loader():
         real = [(np.full((8, 8), i, np.uint8), i % 2) for i in range(8)]

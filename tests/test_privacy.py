@@ -7,11 +7,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import stats
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KernelDensity, NearestNeighbors
+from torch.utils.data import Subset, TensorDataset
 
 from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugWarning
 from synthaug.evaluate import attacks, nearness, rates
@@ -388,6 +390,15 @@ def test_a_pool_stands_for_its_records(tmp_path):
     digits = [read_images((load_digits().images[i : i + 40], [0] * 40)) for i in (0, 40, 80)]
     found = privacy_risk(*digits, features=lambda images: images.reshape(len(images), -1), random_state=0)
     assert found.sizes == {"train": 40, "synthetic": 40, "holdout": 40}
+
+
+def test_data_sets_of_images_stand_for_their_images():
+    images, labels = torch.from_numpy(load_digits().images[:120]).float() / 16, torch.arange(120) % 10
+    whole = TensorDataset(images, labels)
+    parts = [Subset(whole, range(i, i + 40)) for i in (0, 40, 80)]
+    settings = {"features": lambda records: np.asarray(records).reshape(len(records), -1), "random_state": 0}
+    expected = privacy_risk(*(images[i : i + 40].numpy() for i in (0, 40, 80)), **settings)
+    assert repr(privacy_risk(*parts, **settings)) == repr(expected)
 
 
 def test_arrays_of_rows_are_tables():

@@ -188,6 +188,11 @@ def test_every_figure_and_image_says_what_it_is(everything):
             r"ours adds [45]\.\d points \[\d\.\d, \d\.\d\] of balanced accuracy; smote adds [12]\.\d\.",
             "Use ours, if it is worth what it costs: smote is simpler and helps as well.",
         ),
+        (
+            {"ours": 0.05, "smote": 0.049},
+            r"ours adds [45]\.\d points \[\d\.\d, \d\.\d\] of balanced accuracy; smote adds [45]\.\d\.",
+            "Use ours, or what costs least: it is not ahead of smote beyond chance.",
+        ),
         ({"ours": 0.05}, r"ours adds [45]\.\d points \[\d\.\d, \d\.\d\] of balanced accuracy\.", "Use ours."),
         (
             {"ours": -0.05},
@@ -206,6 +211,8 @@ def test_the_verdict_comes_first(effects, headline, advice):
     told = re.search(r"<h1>(.*?)</h1>\s*<p class=\"advice\">(.*?)</p>", html)
     assert re.fullmatch(headline, told[1])
     assert told[2].startswith(advice)
+    unsettled = "ours is not ahead of smote beyond chance: take what costs least."
+    assert (unsettled in str(comparison(effects))) == ("costs least" in advice)
     assert html.index("<h1>") < html.index("<h2")
 
 
@@ -293,12 +300,14 @@ def test_a_large_study_stays_small():
         verdict=lambda: "Much was tried.",
         unit=lambda metric, minus: Unit(metric, True, minus),
         idle=dict,
+        level=lambda metric: arms,
     )
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (500, 200, 200, 3), dtype=np.uint8)
     html = page(found, examples={"a": images, "b": images[..., 0]})
     assert len(html.encode()) < 1_000_000
     assert "3 more are in the table of gains." in html
+    assert f"it is not ahead of {arms[1]}, {arms[2]}, {arms[3]} and 16 more beyond chance" in html
 
 
 def test_a_mark_stands_where_its_gain_is():

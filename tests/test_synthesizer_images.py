@@ -1,5 +1,7 @@
 """Synthesizer over images: whatever they come in, they come out in the user's layout, dtype and range."""
 
+from functools import partial
+
 import cases
 import numpy as np
 import pandas as pd
@@ -13,7 +15,15 @@ from sklearn.datasets import load_digits
 
 import synthaug.synthesizer as module
 from synthaug.codecs.image import ImageCodec
-from synthaug.errors import DataError, DataTypeError, NotFittedError, ParameterError, StorageError, SynthaugWarning
+from synthaug.errors import (
+    CollapseWarning,
+    DataError,
+    DataTypeError,
+    NotFittedError,
+    ParameterError,
+    StorageError,
+    SynthaugWarning,
+)
 from synthaug.generators.vae import ConditionalVAE
 from synthaug.generators.warp import ConditionalWarp
 from synthaug.images import read_images
@@ -46,6 +56,29 @@ def test_images_come_out_as_they_went_in(name):
     assert pool.labels.dtype == labels.dtype
     low, high = case.value_range or ((0, 255) if images.dtype == np.uint8 else (0, 1))
     assert low <= pool.records.min() <= pool.records.max() <= high
+
+
+class Still(ConditionalVAE):
+    """Draws nothing but zeros."""
+
+    def sample(self, y, *, rng):
+        return super().sample(y, rng=rng) * 0
+
+
+class Repeats(ConditionalVAE):
+    """Draws one and the same image of every class but the first."""
+
+    def sample(self, y, *, rng):
+        return super().sample(y, rng=rng) * (y == 0).float()[:, None, None, None]
+
+
+@pytest.mark.parametrize(("kind", "per_class"), [(Repeats, False), (Still, True)])
+def test_a_class_whose_images_repeat_is_called_by_its_label(kind, per_class):
+    images, labels = digits(40)
+    names, build = np.array(["cat", "dog"])[labels % 2], partial(kind, width=8)
+    with pytest.warns(CollapseWarning) as warned:
+        Synthesizer(generator=build, per_class=per_class, max_steps=2, random_state=0).fit(images, names)
+    assert "'dog' (0%)" in " ".join(str(one.message) for one in warned)
 
 
 def test_arrays_tensors_data_sets_and_read_images_give_the_same(fitted):

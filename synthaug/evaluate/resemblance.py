@@ -51,7 +51,8 @@ def fidelity(
     """Compare synthetic records with the real ones, column by column, pair by pair, and as a whole.
 
     Args:
-        real: The records that the generator was fitted on: a table, an array `(n, d)`, or with `features` anything.
+        real: The records that the generator was fitted on: a table, an array `(n, d)`, or with `features` anything,
+            such as a PyTorch data set of images.
         synthetic: What it made, of the same kind; a `Pool` will do, whose labels are the column `target`.
         target: The column of classes, to train on the one and test on the other.
         holdout: Real records that the generator never saw. They stand in the place of the synthetic ones once, so that

@@ -13,9 +13,9 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 
-from synthaug.errors import DataError, ParameterError, StorageError, SynthaugWarning
+from synthaug.errors import DataError, ParameterError, StorageError, SynthaugWarning, listed
 from synthaug.evaluate import stats
-from synthaug.evaluate.wording import POOLED, Unit, markdown_table, verdict
+from synthaug.evaluate.wording import POOLED, SURE, Unit, markdown_table, verdict
 from synthaug.files import read_json, write_json
 from synthaug.schema import plain
 
@@ -63,6 +63,7 @@ class Comparison:
     <BLANKLINE>
     | gain in balanced_accuracy (points) | KNeighborsClassifier |
     | --- | --- |
+    | (score of real alone) | 60.1 |
     | again | 0.0 [0.0, 0.0] |
     """
 
@@ -190,8 +191,29 @@ class Comparison:
         return self._verdict(self.gains(), metric)
 
     def _verdict(self, gains: pd.DataFrame, metric: str) -> str:
-        pooled = gains[(gains["metric"] == metric) & (gains["estimator"] == POOLED)]
-        return verdict(pooled, self.unit(metric), self.idle())
+        return verdict(self._pooled(gains, metric), self.unit(metric), self.idle())
+
+    @staticmethod
+    def _pooled(gains: pd.DataFrame, metric: str) -> pd.DataFrame:
+        return gains[(gains["metric"] == metric) & (gains["estimator"] == POOLED)]
+
+    def level(self, metric: str | None = None) -> tuple[str, ...]:
+        """The arm that helps most, then those that help and that it does not surpass beyond chance.
+
+        Args:
+            metric: The name of a score; by default the first.
+
+        Returns:
+            Names; none where no arm helps beyond chance.
+        """
+        metric = self.metrics[0] if metric is None else metric
+        helps = self._pooled(self.gains(), metric)
+        helps = helps[(helps["p_holm"] < SURE) & (helps["gain"] > 0)]
+        if helps.empty:
+            return ()
+        best, *others = helps.sort_values("gain", ascending=False, kind="stable")["arm"]
+        behind = self._pooled(self.gains(versus=best), metric).set_index("arm")["high"] if others else {}
+        return (best, *(arm for arm in others if behind[arm] >= 0))
 
     def to_dataframe(self) -> pd.DataFrame:
         """The gains over the real data alone; see `gains`."""
@@ -209,9 +231,23 @@ class Comparison:
             columns = [*self.estimators, POOLED] if len(self.estimators) > 1 else list(self.estimators)
             cells = {(row["arm"], row["estimator"]): unit.cell(row) for row in rows}
             header = [f"gain in {metric}{' (points)' if unit.share else ''}", *columns]
-            lines = [[arm, *(cells.get((arm, name), "") for name in columns)] for arm in self.arms[1:]]
-            blocks += [self._verdict(gains, metric), markdown_table(header, lines)]
+            real = self._real_scores(metric)
+            lines = [["(score of real alone)", *(unit.plain(real[name]) for name in columns)]]
+            lines += [[arm, *(cells.get((arm, name), "") for name in columns)] for arm in self.arms[1:]]
+            blocks += [self._verdict(gains, metric), markdown_table(header, lines), *self._unsettled(metric)]
         return "\n\n".join(blocks + self.notes())
+
+    def _real_scores(self, metric: str) -> dict[str, float]:
+        """The mean score of the real data alone, of each estimator and, as in the gains, of all."""
+        rows = self.scores[(self.scores["metric"] == metric) & (self.scores["arm"] == "real")]
+        means = rows.groupby("estimator")["score"].mean().reindex(list(self.estimators))
+        return {**means.to_dict(), POOLED: float(means.mean())}
+
+    def _unsettled(self, metric: str) -> list[str]:
+        best, *others = self.level(metric) or ("",)
+        if not others:
+            return []
+        return [f"{best} is not ahead of {listed(others, 3, told=str)} beyond chance: take what costs least."]
 
     def notes(self) -> list[str]:
         """What was left out and what failed, a sentence each."""

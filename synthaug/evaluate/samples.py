@@ -13,6 +13,7 @@ from synthaug.arrays import is_array
 from synthaug.errors import DataError, DataTypeError, ParameterError, raise_problems
 from synthaug.evaluate.attacks import column_kind
 from synthaug.features import NEEDED, Features, table_features
+from synthaug.images import read_images
 from synthaug.labels import Labels, check_target
 from synthaug.rng import numpy_rng
 
@@ -122,15 +123,17 @@ class Samples:
 
 
 def records_in(part: Any, target: Any = None) -> Any:
-    """The records of a pool, or of what `read_images` gives; with a `target`, a table with that column of its labels.
+    """The records of a pool, of a PyTorch data set of images, or of what `read_images` gives.
 
-    Anything else is left as it is.
+    With a `target`, a table of a pool gets that column of its labels. Anything else is left as it is.
 
     >>> records_in([1, 2])
     [1, 2]
     """
     if hasattr(part, "blank"):  # of a pool in a folder
         part = part.load()
+    if any(kind.__name__ == "Dataset" for kind in type(part).__mro__):  # torch is not imported here
+        part = read_images(part)
     if isinstance(part, pd.DataFrame) or not (hasattr(part, "records") and hasattr(part, "labels")):
         return part
     return part.records if target is None or is_array(part.records) else part.to_dataframe(target)

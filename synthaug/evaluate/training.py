@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synthaug.errors import DataError, ParameterError, SynthaugWarning, listed, raise_problems
+from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugWarning, listed, raise_problems
 from synthaug.evaluate.comparison import check_store
 from synthaug.evaluate.paired import Split, make_splits
 from synthaug.evaluate.results import Comparison, collect
@@ -82,6 +82,7 @@ def compare_training(
 
     Raises:
         DataError: labels or groups that do not fit; splits that cannot be scored; "real" failed everywhere.
+        DataTypeError: a `dataset` without a length or items by position.
         ParameterError: arms, functions, `splits` or `seeds` that are none of the above.
 
     >>> def train(items, seed):
@@ -99,6 +100,11 @@ def compare_training(
     trains = dict(train) if isinstance(train, Mapping) else {"model": train}
     chosen = {"real": None, **arms}
     _check(chosen, trains, score, seeds)
+    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        raise DataTypeError(
+            f"Expected `dataset` to have a length and items by position, got {type(dataset).__name__}: of a DataModule "
+            "or a DataLoader, pass the training data set."
+        )
     classes = None if labels is None else check_labels(labels, dataset)
     places = make_splits(splits, range(len(dataset)), classes, seed, groups)
     _warn_of_doubles(dataset, places)
@@ -280,6 +286,12 @@ def _check(arms: Mapping[str, Any], trains: Mapping[str, Any], score: Any, seeds
     functions = {"`score`": score, **{f"`train` {name!r}": train for name, train in trains.items()}}
     problems += [
         f"Expected {name} to be a function, got {one!r}." for name, one in functions.items() if not callable(one)
+    ]
+    problems += [
+        f"Expected `train` {name!r} to be a function `(dataset, seed)`, got the network {type(train).__name__}: write "
+        "one that makes such a network, trains it and returns it."
+        for name, train in trains.items()
+        if hasattr(train, "state_dict")
     ]
     if not trains or POOLED in trains:
         problems.append(

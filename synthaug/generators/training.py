@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -64,13 +64,22 @@ class Training:
         """Batches in all, given what the generator suggests."""
         return suggested if isinstance(self.max_steps, str) else self.max_steps
 
-    def run(self, module: GeneratorModule, x: Tensor, y: Tensor, *, checkpoint: Path | None = None) -> None:
+    def run(
+        self,
+        module: GeneratorModule,
+        x: Tensor,
+        y: Tensor,
+        *,
+        classes: Sequence[Any] | None = None,
+        checkpoint: Path | None = None,
+    ) -> None:
         """Train `module` in place on records `x` and codes `y`, then let it settle.
 
         Args:
             module: A fresh network.
             x: Encoded records `(n, *spec.shape)`.
             y: Class codes `(n,)`.
+            classes: What messages call them; by default their codes.
             checkpoint: A file for the state of the fit; if it exists, the fit goes on from there.
 
         Raises:
@@ -104,7 +113,8 @@ class Training:
         )
         keeper = _BestWeights(monitor=None if held_out is None else "val_loss")
         if watch is not None:
-            keeper = _BestLook(watch, every=max(1, epochs // LOOKS))
+            names = range(module.n_classes) if classes is None else classes
+            keeper = _BestLook(watch, names, every=max(1, epochs // LOOKS))
         callbacks: list[pl.Callback] = [_Streams(self.seed), keeper]
         if held_out is not None:
             callbacks.append(EarlyStopping("val_loss", patience=max(5, epochs // 3), check_finite=False))
@@ -230,9 +240,9 @@ class _BestWeights(pl.Callback):
 class _BestLook(_BestWeights):
     """Keeps the weights of the best look, one at which no class had collapsed if there was any."""
 
-    def __init__(self, watch: Watch, *, every: int) -> None:
+    def __init__(self, watch: Watch, classes: Sequence[Any], *, every: int) -> None:
         super().__init__(monitor=None)
-        self.watch, self.every, self.steps, self.due = watch, every, 0, False
+        self.watch, self.classes, self.every, self.steps, self.due = watch, classes, every, 0, False
 
     def judge(self, trainer: pl.Trainer, module: GeneratorModule) -> float | None:
         self.steps = trainer.fit_loop.total_batch_idx + 1
@@ -255,10 +265,10 @@ class _BestLook(_BestWeights):
         shares = self.watch.shares(module)
         collapsed = Look(None, shares).collapsed
         if collapsed:
-            said = ", ".join(f"{code} ({shares[code]:.0%})" for code in collapsed)
+            said = ", ".join(f"{self.classes[code]!r} ({shares[code]:.0%})" for code in collapsed)
             warnings.warn(
                 f"{type(module).__name__} draws records of {len(collapsed)} of {len(shares)} classes that differ from "
-                f"each other less than {LEAST_SHARE:.0%} as much as real ones: by code, {said}. The best weights seen "
+                f"each other less than {LEAST_SHARE:.0%} as much as real ones: {said}. The best weights seen "
                 f"are kept. Give these classes more records, or train more steps than {self.steps}.",
                 CollapseWarning,
                 stacklevel=2,

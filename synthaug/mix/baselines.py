@@ -54,9 +54,11 @@ class LogitAdjustedLoss(nn.Module):
 
     Other Arguments:
         label_smoothing: As in `torch.nn.CrossEntropyLoss`.
+        reduction: Likewise; with "none", each item's loss can be weighted, such as those of synthetic items by less.
 
     Raises:
-        ParameterError: counts that are no list of whole numbers of at least 1.
+        ParameterError: counts that are no list of whole numbers of at least 1; (when called) logits of another number
+            of classes.
 
     >>> loss = LogitAdjustedLoss([90, 10])
     >>> round(loss(torch.zeros(1, 2), torch.tensor([1])).item(), 3)
@@ -65,7 +67,9 @@ class LogitAdjustedLoss(nn.Module):
 
     margin: Tensor
 
-    def __init__(self, counts: Sequence[int], tau: float = 1.0, *, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self, counts: Sequence[int], tau: float = 1.0, *, label_smoothing: float = 0.0, reduction: str = "mean"
+    ) -> None:
         super().__init__()
         given = [] if isinstance(counts, Mapping | str) or not hasattr(counts, "__len__") else [*map(float, counts)]
         if not given or not all(count >= 1 and count.is_integer() for count in given):
@@ -76,11 +80,18 @@ class LogitAdjustedLoss(nn.Module):
         if isinstance(tau, bool) or not isinstance(tau, int | float):
             raise ParameterError(f"Expected `tau` to be a number, got {tau!r}.")
         self.register_buffer("margin", tau * (torch.tensor(given) / sum(given)).log())
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.reduction = label_smoothing, reduction
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The mean loss for logits `(n, classes)` and codes `(n,)`."""
-        return functional.cross_entropy(logits + self.margin, target, label_smoothing=self.label_smoothing)
+        """The loss for logits `(n, classes)` and codes `(n,)`, or shares of classes `(n, classes)`."""
+        if logits.shape[-1] != len(self.margin):
+            raise ParameterError(
+                f"Expected logits of {len(self.margin)} classes, as many as `counts` has, got shape "
+                f"{tuple(logits.shape)}: count each class that the model knows."
+            )
+        return functional.cross_entropy(
+            logits + self.margin, target, label_smoothing=self.label_smoothing, reduction=self.reduction
+        )
 
 
 class Mixup:

@@ -70,10 +70,13 @@ class Study:
         if not helps:
             idle = "Say how many rows to add, and measure again." if self.comparison.idle() else ""
             return idle or f"Leave the data as they are. {self._needed()}".strip()
-        simpler = next((arm for arm in _SIMPLE if arm in helps), helps[0])
-        if simpler == helps[0]:
-            return f"Use {simpler}."
-        return f"Use {helps[0]}, if it is worth what it costs: {simpler} is simpler and helps as well."
+        best, *others = self.comparison.level(self.metrics[0])
+        if others:
+            return f"Use {best}, or what costs least: it is not ahead of {listed(others, 3, told=str)} beyond chance."
+        simpler = next((arm for arm in _SIMPLE if arm in helps), best)
+        if simpler == best:
+            return f"Use {best}."
+        return f"Use {best}, if it is worth what it costs: {simpler} is simpler and helps as well."
 
     def _needed(self) -> str:
         """What it would take to see the best arm gain a point, where the unit is points."""
