@@ -32,8 +32,8 @@ def test_a_snippet_of_the_readme_runs_as_it_stands(title, code, tmp_path, monkey
     assert run(code, title, capsys)
 
 
-def test_the_readme_has_seven_snippets_and_the_command_line():
-    assert len(SNIPPETS) == 7
+def test_the_readme_has_eight_snippets_and_the_command_line():
+    assert len(SNIPPETS) == 8
     assert len(COMMANDS) >= 6
 
 

@@ -10,12 +10,12 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from synthaug.errors import CollapseWarning, DataError, ParameterError
-from synthaug.generators.gan import ConditionalGAN
+from synthaug.generators.gan import PENALTY_EVERY, ConditionalGAN
 from synthaug.generators.geometry import MOVES, draw_moves, moved
 from synthaug.generators.heads import GridHeads
 from synthaug.generators.sharpness import Sharpening, steepness, unsharp
 from synthaug.generators.training import Training
-from synthaug.generators.vae import ConditionalVAE
+from synthaug.generators.vae import FREE_BITS, ConditionalVAE, _free
 from synthaug.generators.watch import LEAST_SHARE, Watch, diversity, kernel_distance, plain_features
 from synthaug.rng import isolated, torch_rng
 from synthaug.spec import Spec
@@ -301,3 +301,76 @@ def test_pixels_at_an_end_of_the_range_may_lie_beyond_it():
     raw = torch.full((1, 1, 8, 8), 2.0, requires_grad=True)
     heads.soften(raw, temperature=1).sum().backward()
     assert (raw.grad == 1).all()
+
+
+# --- what makes the GAN train, piece by piece -------------------------------------------------------------------------
+
+
+def gan(done, **arguments):
+    """A GAN of whose fit a share is done."""
+    module = fresh(ConditionalGAN, width=8, **arguments)
+    module.counts += 100
+    vars(module)["_done"] = lambda: done
+    return module
+
+
+def with_critic(module, score):
+    """The same with a critic whose score is known."""
+    del module.critic
+    vars(module)["critic"] = lambda x, *code, told: score(x)
+    return module
+
+
+@pytest.mark.parametrize(("done", "told"), [(0.0, False), (0.05, False), (0.15, True), (1.0, True)])
+def test_the_class_is_told_to_both_networks_bit_by_bit(done, told):
+    module, x = gan(done), torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = []
+    for code in (torch.zeros(6, dtype=torch.long), torch.ones(6, dtype=torch.long)):
+        with isolated(0):
+            found.append((module.generate(code), module.critic(x, code, told=module._told())))
+    assert [not torch.equal(a, b) for a, b in zip(*found, strict=True)] == [told, told]
+    assert gan(0.15)._told() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("done", "share"), [(0.0, 0.0), (0.25, 0.8), (0.5, 1.0), (1.0, 1.0)])
+def test_the_critic_sees_more_and_more_grids_changed(done, share):
+    x = torch.rand(400, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    module = gan(done, augment=1.0)
+    with isolated(0):
+        seen = module._seen(x[:200], x[200:])
+    changed = (seen != x).flatten(1).any(1)
+    assert changed[:200].float().mean() == pytest.approx(share, abs=0.1)
+    assert changed[200:].float().mean() == pytest.approx(share, abs=0.1)
+    assert torch.equal(gan(done, augment=0.0)._seen(x[:200], x[200:]), x)
+
+
+def test_pairs_are_compared_and_gradients_of_both_are_penalised():
+    """Jolicoeur-Martineau 2019 and Huang et al. 2024: the difference of the scores counts, not their level."""
+    real, fake = torch.full((5, 1, 8, 8), 0.6), torch.full((5, 1, 8, 8), 0.5)
+    for level in (0.0, 100.0):
+        module = with_critic(gan(0.0), lambda x, level=level: level + 0.5 * x.flatten(1).sum(1, keepdim=True))
+        apart = torch.tensor(0.5 * 0.1 * 64)
+        plain = module.critic_loss(real, fake, penalise=False)
+        assert plain.item() == pytest.approx(nn.functional.softplus(-apart).item(), rel=1e-4)
+        assert module.generator_loss(real, fake).item() == pytest.approx(nn.functional.softplus(apart).item(), rel=1e-4)
+        more = module.critic_loss(real, fake, penalise=True) - plain
+        assert more.item() == pytest.approx(PENALTY_EVERY * module.gamma * 0.5**2 * 64, rel=1e-4)
+
+
+def test_samples_come_from_the_averaged_weights():
+    module, y = fit(fresh(ConditionalGAN, width=8), *digits(per_class=40, n_classes=2), steps=2), torch.arange(6) % 2
+    before = module.sample(y, rng=torch_rng(0))
+    for weight in module.generator.parameters():
+        weight.data.zero_()
+    assert torch.equal(module.sample(y, rng=torch_rng(0)), before)
+    for weight in module.averaged.parameters():
+        weight.data.zero_()
+    assert not torch.equal(module.sample(y, rng=torch_rng(0)), before)
+
+
+def test_a_latent_entry_carries_some_bits_at_no_cost():
+    kl = torch.tensor([[0.0, 2.0], [0.01, 4.0]], requires_grad=True)
+    loss = _free(kl)
+    loss.backward()
+    assert loss.item() == pytest.approx(FREE_BITS + 3.0)
+    assert kl.grad.tolist() == [[0.0, 0.5], [0.0, 0.5]]

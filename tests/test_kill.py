@@ -1,18 +1,27 @@
 """Processes killed (-9) at any moment: what was committed is whole, and going on ends where no kill would have."""
 
+import logging
 import multiprocessing
 import time
+import warnings
 from functools import partial
 from itertools import islice
 
 import numpy as np
 import pandas as pd
 import pytest
-from safetensors.numpy import load_file
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from safetensors.numpy import load_file, save_file
+from sklearn.datasets import load_digits
+from torch.utils.data import DataLoader
 
+from synthaug import SyntheticMix
 from synthaug.cli import app
 from synthaug.errors import StorageError
 from synthaug.generators.vae import ConditionalVAE
+from synthaug.generators.warp import ConditionalWarp
 from synthaug.pool import Pool
 from synthaug.synthesizer import CHUNK, Synthesizer
 
@@ -21,7 +30,7 @@ STEPS = 300
 PARTS = 6
 
 processes = multiprocessing.get_context("forkserver")  # starts children fast, with torch loaded and without threads
-processes.set_forkserver_preload(["synthaug.demo", "synthaug.mix.frame", "pytorch_lightning"])
+processes.set_forkserver_preload(["synthaug.demo", "synthaug.mix.frame", "synthaug.mix.lightning"])
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +165,52 @@ def test_an_output_is_whole_or_as_it_was(kills, train, tmp_path):
         )
     run(command, *args("killed.csv"))
     assert killed.read_bytes() == whole
+
+
+class Classifier(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+
+    def training_step(self, batch, index):
+        return torch.nn.functional.cross_entropy(self.net(batch[0] / 255), batch[1])
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), 1e-3)
+
+
+def train_mixed(folder):
+    """Train on digits and warped ones, which are drawn anew each epoch; go on from the last checkpoint."""
+    warnings.simplefilter("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    pl.seed_everything(0, verbose=False)
+    images, labels = load_digits(return_X_y=True)
+    items = [
+        ((image.reshape(8, 8) * 15).astype("uint8"), int(y)) for image, y in zip(images[:120], labels, strict=False)
+    ]
+    mix = SyntheticMix(Synthesizer(generator=ConditionalWarp), refresh_every=1)
+    keep = ModelCheckpoint(folder, every_n_train_steps=3, save_top_k=-1)
+    trainer = pl.Trainer(
+        max_epochs=8, callbacks=[mix, keep], logger=False, accelerator="cpu", enable_progress_bar=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    model, last = Classifier(), max(folder.glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns, default=None)
+    trainer.fit(model, DataLoader(items, batch_size=32, shuffle=True), ckpt_path=last, weights_only=True)
+    save_file(
+        {"images": mix.pool_.records, **{k: v.numpy() for k, v in model.state_dict().items()}}, folder / "weights"
+    )
+
+
+@pytest.mark.parametrize("kills", KILLS)
+def test_a_mixed_training_goes_on(kills, tmp_path):
+    folders = [tmp_path / name for name in ("whole", "killed")]
+    for folder in folders:
+        folder.mkdir()
+    whole, killed = folders
+    seconds = run(train_mixed, whole)
+    for moment in moments(kills, seconds):
+        run(train_mixed, killed, kill_after=moment)
+        (killed / "weights").unlink(missing_ok=True)
+    run(train_mixed, killed)
+    expected, found = (load_file(folder / "weights") for folder in folders)
+    assert all(np.array_equal(found[key], expected[key]) for key in expected)
