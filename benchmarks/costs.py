@@ -77,7 +77,7 @@ def _in_own_process(what: str, n: int) -> dict[str, float]:
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def _peak() -> float:
+def peak_mb() -> float:
     """The peak memory of this process so far, in MB (Linux counts it in KiB)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
@@ -137,7 +137,7 @@ MEASURED = {"stream": (_stream, 131_072), "levels": (_levels, 100)}
 if __name__ == "__main__":
     function, small = MEASURED[sys.argv[1]]
     function(small)  # loads everything; what a large run needs beyond this is its growth
-    before, start = _peak(), time.perf_counter()
+    before, start = peak_mb(), time.perf_counter()
     function(int(sys.argv[2]))
-    figures = {"seconds": round(time.perf_counter() - start, 2), "peak_mb": round(_peak())}
-    print(json.dumps({"n": int(sys.argv[2]), **figures, "growth_mb": round(_peak() - before)}))
+    figures = {"seconds": round(time.perf_counter() - start, 2), "peak_mb": round(peak_mb())}
+    print(json.dumps({"n": int(sys.argv[2]), **figures, "growth_mb": round(peak_mb() - before)}))

@@ -64,9 +64,9 @@ LONG_TAILS = [
     Setting("letters", 150, 5),
     Setting("fashion", 500, 10),
 ]
-QUICK = LONG_TAILS[:3]
 SEEDS, SEEDS_NOT_RARE = 5, 3
 BALANCED = [Setting(name, n, n) for name in ("digits", "mnist", "letters", "fashion", "emoji") for n in (10, 50)]
+MORE_BALANCED = [Setting(name, n, n) for name in ("digits", "mnist") for n in (5, 20)]
 
 
 @dataclass(frozen=True)
@@ -122,14 +122,10 @@ ARMS: dict[str, Recipe] = {
     "warp_half": Half(balanced=False, made=partial(drawn, ConditionalWarp)),
 }
 CHOSEN = "chosen"
-WITH_CHOICE = (
-    *("classical", "balanced", "margin", "copies_margin", "warp_margin", "both_margin"),
-    *("warp_plain", "copies_half", "warp_half", CHOSEN),
-)
 NOT_RARE = ("warp_plain", "copies_half", "warp_half")  # where no class is rare, beside others
 DEEPER = ("balanced", "copies_margin", "warp_margin")  # with the residual network, which takes three times as long
 FEWER_SEEDS = 2  # of that network
-SEEDS_OF = {"vae": 1, "gan": 1, "vae_margin": 1}  # which take minutes
+SEEDS_OF = {"gan": 1}  # which takes minutes
 
 
 class Task(NamedTuple):
@@ -140,12 +136,18 @@ class Task(NamedTuple):
     candidates: tuple[str, ...]
     spread: float
     seeds: int  # of the choice
+    known: list[Setting]  # those of other sets tell what gain is expected
+
+    def described(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {k: [str(one) for one in v] if isinstance(v, list) else v for k, v in self._asdict().items()}
 
 
 TASKS = (
-    Task(LONG_TAILS, "balanced", ("margin", "warp_margin"), 0.01, SEEDS),
-    Task(BALANCED, "real", ("warp_plain", "warp_half"), 0.04, SEEDS_NOT_RARE),
+    Task(LONG_TAILS, "balanced", ("margin", "warp_margin", "both_margin"), 0.01, SEEDS, LONG_TAILS),
+    Task(BALANCED + MORE_BALANCED, "real", ("warp_plain", "warp_half"), 0.04, SEEDS_NOT_RARE, BALANCED),
 )
+SETTINGS = [setting for task in TASKS for setting in task.settings]
 
 
 def arms_for(setting: Setting, seed: int, network: str) -> list[str]:
@@ -293,6 +295,23 @@ def small_resnet(channels: int, classes: int) -> nn.Module:
 NETWORKS = {"cnn": small_cnn, "resnet": small_resnet}
 
 
+class Form(NamedTuple):
+    """What is measured in one run, for the arms that `arms_for` gives to a cell."""
+
+    settings: list[Setting]
+    seeds: int
+    arms: list[str]
+    networks: list[str]
+
+
+_RIVALS = ["classical", "balanced", "margin", "copies_margin", "warp_margin", "both_margin"]
+FORMS = {
+    "gain_images": Form(SETTINGS, SEEDS, list(ARMS), list(NETWORKS)),
+    "gain_images_chosen": Form(SETTINGS, SEEDS, [*_RIVALS, *NOT_RARE, CHOSEN], ["cnn"]),
+    "gain_images_quick": Form(LONG_TAILS[:3], 1, [*_RIVALS, "vae", CHOSEN], ["cnn"]),
+}
+
+
 def train(network: Callable[[int, int], nn.Module], data: Any, seed: int, *, plain: Recipe = PLAIN) -> nn.Module:
     """The usual loop: AdamW, one cycle, label smoothing; the same steps in every arm; `plain` is how without an arm."""
     if not isinstance(data, Prepared):
@@ -389,7 +408,7 @@ def run(settings: list[Setting], seeds: int, arms: list[str], networks: list[str
 def elsewhere(scores: pd.DataFrame, setting: Setting, task: Task) -> dict[str, float]:
     """The mean gain of each candidate in such settings of other sets, to half a point."""
     rows = scores[(scores["metric"] == "balanced_accuracy") & (scores["network"] == "cnn")]
-    rows = rows[rows["setting"].isin([str(one) for one in task.settings if one.set != setting.set])]
+    rows = rows[rows["setting"].isin([str(one) for one in task.known if one.set != setting.set])]
     means = rows.pivot_table("score", "setting", "arm")
     gains = means[list(task.candidates)].sub(means[task.judge], axis=0).mean()
     return {name: round(200 * float(gain)) / 200 for name, gain in gains.items()}

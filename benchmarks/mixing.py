@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from costs import peak_mb
+from torch.utils.data import DataLoader, Subset
 
 from synthaug import Pool, mix_loader
+from synthaug.opened import OpenPool
 from synthaug.pool import Source
 
 PROTOCOL = {
@@ -20,8 +26,11 @@ PROTOCOL = {
     "mixed": "12,000 real items, shuffled, in batches of 64, with 32 of a pool of 6,000 on top (ratio 0.5)",
     "figure": "CPU seconds: without workers, epochs of both loaders interleaved batch by batch; with workers, theirs "
     "included, epochs in turn, whichever first, workers beginning anew; median over pairs of epochs of their ratio",
+    "large_pool": "a million such images appended to a folder, 10,000 at a time, then all of them read shuffled, 256 "
+    "on top of each batch of 64 real ones, without workers; CPU seconds; memory beyond that of a pool of 50,000",
 }
 REAL, RATIO, BATCH = 12_000, 0.5, 64
+LARGE, SMALL, PART = 1_000_000, 50_000, 10_000
 
 
 class Images:
@@ -46,7 +55,8 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
         found = {str(workers): _overhead(workers, 5 if quick else 41) for workers in (0, 2)}
     finally:
         torch.set_num_threads(threads)
-    return {figure: {workers: one[figure] for workers, one in found.items()} for figure in found["0"]}
+    by_figure = {figure: {workers: one[figure] for workers, one in found.items()} for figure in found["0"]}
+    return by_figure | {"large_pool": _in_own_process(LARGE // 10 if quick else LARGE)}
 
 
 def _overhead(workers: int, rounds: int) -> dict[str, float]:
@@ -101,5 +111,40 @@ def _clock() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
+def _in_own_process(n: int) -> dict[str, float]:
+    """Memory peaks only grow within a process, so this gets a new one."""
+    run = subprocess.run([sys.executable, __file__, str(n)], check=True, capture_output=True, text=True)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def _large_pool(n: int) -> dict[str, float]:
+    """Write and read a pool of `n` images; the memory is what this takes beyond a small pool."""
+    torch.set_num_threads(1)
+    _write_and_read(SMALL)
+    before = peak_mb()
+    seconds = _write_and_read(n)
+    return {
+        "images": n,
+        **{what: round(n / spent) for what, spent in seconds.items()},
+        "growth_mb": round(peak_mb() - before),
+    }
+
+
+def _write_and_read(n: int) -> dict[str, float]:
+    rng = np.random.default_rng(0)
+    written = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(n // PART):
+            made = Images(PART, rng)
+            pool = Pool.of(made.images, made.labels, Source("noise", "", 0))
+            start = _clock()
+            pool.append(folder)
+            written += _clock() - start
+        few = Images(1000, rng)
+        real = Subset(few, np.arange(n // 4) % len(few))
+        loader = mix_loader(DataLoader(real, batch_size=BATCH, shuffle=True), OpenPool(folder), ratio=4.0, seed=0)
+        return {"written_a_second": written, "read_a_second": _seconds(loader)}
+
+
 if __name__ == "__main__":
-    print(measure())
+    print(json.dumps(_large_pool(int(sys.argv[1]))))

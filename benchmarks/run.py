@@ -113,28 +113,27 @@ def run_study(args: argparse.Namespace) -> None:
 
 def run_gain_images(args: argparse.Namespace) -> None:
     """The gain on few and long-tailed images."""
-    settings = gain_images.QUICK if args.quick else [*gain_images.LONG_TAILS, *gain_images.BALANCED]
-    settings = [setting for setting in settings if not args.settings or str(setting) in args.settings]
-    arms = args.arms or list(gain_images.WITH_CHOICE if args.chosen else gain_images.ARMS)
-    networks = args.networks or (["cnn"] if args.chosen else list(gain_images.NETWORKS))
+    name = "gain_images_quick" if args.quick else "gain_images_chosen" if args.chosen else "gain_images"
+    form = gain_images.FORMS[name]
+    settings = [setting for setting in form.settings if not args.settings or str(setting) in args.settings]
+    seeds, arms, networks = args.seeds or form.seeds, args.arms or form.arms, args.networks or form.networks
     protocol = {
         "settings": [str(setting) for setting in settings],
-        "seeds": args.seeds,
+        "seeds": seeds,
         "fewer_seeds": {
             **gain_images.SEEDS_OF,
             "without rare classes": gain_images.SEEDS_NOT_RARE,
             "of the resnet": gain_images.FEWER_SEEDS,
         },
         "tau": gain_images.TAU,
-        "chosen": [task._asdict() | {"settings": [*map(str, task.settings)]} for task in gain_images.TASKS],
+        "chosen": [task.described() for task in gain_images.TASKS],
         "arms": arms,
         "networks": networks,
         "steps": gain_images.STEPS,
         "batch_size": gain_images.BATCH,
         "synthetic_images_of_a_class": gain_images.DRAWN,
     }
-    scores = gain_images.run(settings, args.seeds, arms, networks, args.jobs)
-    name = "gain_images_quick" if args.quick else "gain_images_chosen" if args.chosen else "gain_images"
+    scores = gain_images.run(settings, seeds, arms, networks, args.jobs)
     file = args.output or RESULTS / f"{name}.json"
     write(file, "gain_images", protocol, gain_images.summarise(scores))
     scores.drop(columns="seconds").round(5).to_csv(file.with_suffix(".csv"), index=False)
@@ -208,11 +207,11 @@ def main() -> None:
     )
     command.add_argument("--jobs", type=int, default=os.cpu_count())
     command = commands.choices["gain_images"]
-    names = [str(setting) for setting in (*gain_images.LONG_TAILS, *gain_images.BALANCED)]
+    names = [str(setting) for setting in gain_images.SETTINGS]
     command.add_argument("--settings", nargs="+", choices=names, metavar="SETTING", help="such as 'digits 100:5'")
     command.add_argument("--chosen", action="store_true", help="the choice by inner splits, beside its rivals alone")
     command.add_argument("--arms", nargs="+", choices=[*gain_images.ARMS, gain_images.CHOSEN])
-    command.add_argument("--seeds", type=int, default=gain_images.SEEDS, help="how many")
+    command.add_argument("--seeds", type=int, help="how many")
     command.add_argument("--networks", nargs="+", choices=gain_images.NETWORKS)
     command.add_argument("--jobs", type=int, default=os.cpu_count())
     args = parser.parse_args()
