@@ -67,7 +67,7 @@ def pil(mode: str = "L", size: tuple[int, int] = (9, 8)) -> Image.Image:
 # --- pixels -----------------------------------------------------------------------------------------------------------
 
 
-@images(WORKS, r"in \[0, 1\], got 255 in image 5 at \(3, 4\), and 1 of 12 .* all lie in \[0, 255\]; scale them, or say")
+@images(WORKS, r"in \[0, 1\], got 255 in image 5 at \(3, 4\), and 1 of 12 .* scale them, or give .*=\(0, 255\)\)\)`")
 def floats_up_to_255():
     x = floats()
     x[5, 3, 4] = 255
@@ -79,6 +79,11 @@ def a_pixel_just_below_the_range():
     x = floats(8, 9, 3)
     x[11, 0, 0, 2] = -0.001
     return x, Y
+
+
+@images(WORKS, r"all lie in \[-0\.9, 0\.8\]; scale them, or give .*, such as `Synthesizer\(.*\(-1, 1\)\)\)`")
+def centred_without_the_brightest():
+    return np.linspace(-0.9, 0.8, 12 * 72).reshape(12, 8, 9), Y
 
 
 @images(WORKS, r"in \[0, 1\], got .*, and 12 of 12 images have such pixels: all lie in \[-2\.5, 2\.5\]; scale them")

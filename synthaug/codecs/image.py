@@ -28,6 +28,7 @@ from synthaug.spec import Spec
 __all__ = ["ImageCodec"]
 
 FAINT = 1 / 8  # of the range: images that fill less of it may have another one
+_USUAL = ((-1, 1), (0, 255))  # ranges of floats, but for the one from 0 to 1
 _POOLED = 8  # pixels a side of which features are made
 
 
@@ -222,8 +223,9 @@ def _tell_outside(images: np.ndarray, low: float, high: float) -> str:
         remedy = "drop these images or mend their pixels"
     else:
         least, most = finite.min().item(), finite.max().item()
-        remedy = f"all lie in [{least:g}, {most:g}]; scale them, or say `ImageCodec(value_range=({least:g}, {most:g}))`"
-        remedy += " with the range that pixels can have"
+        usual = next(((a, b) for a, b in _USUAL if a <= least and most <= b), (least, most))
+        remedy = f"all lie in [{least:g}, {most:g}]; scale them, or give the range that pixels can have, such as "
+        remedy += f"`Synthesizer(ImageCodec(value_range=({usual[0]:g}, {usual[1]:g})))`"
     return (
         f"Expected pixels in [{low:g}, {high:g}], got {value:g} in image {place[0]} at {place[1:]}, "
         f"and {n} of {len(images)} images have such pixels: {remedy}."
