@@ -9,21 +9,55 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from synthaug.errors import raise_problems
+from synthaug.arrays import as_array, is_array, likely_layout, to_grid
+from synthaug.errors import DataError, raise_problems
 
-__all__ = ["NEEDED", "Features", "table_features"]
+__all__ = ["NEEDED", "Features", "image_features", "table_features", "usual_features"]
 
 Features = Callable[[Any], np.ndarray]
 """Records -> `(n, d)` numbers in which distances mean something."""
 
-NEEDED = (
-    "give `features`, which turn such records into numbers; for images those of a fitted codec, such as "
-    "`synthesizer.codec_.features`."
-)
-"""What to do about records that are neither tables nor arrays of two axes."""
+NEEDED = "give `features`, which turn such records into numbers."
+"""What to do about records that are neither tables, nor arrays of two axes, nor images."""
 
+_FIELDS = 8  # along each side of an image
 _LEVELS = 64
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def usual_features(records: Any) -> Features | None:
+    """`image_features` for images, None for anything else, such as a table.
+
+    >>> usual_features(np.zeros((3, 28, 28), "uint8")) is image_features, usual_features(np.zeros((3, 28)))
+    (True, None)
+    """
+    if not is_array(records) or len(records.shape) not in (3, 4):
+        return None
+    try:
+        likely_layout(tuple(records.shape[1:]))
+    except DataError:
+        return None
+    return image_features
+
+
+def image_features(images: Any) -> np.ndarray:
+    """Means over 8 x 8 fields of each channel, `(n, 64 C)` float64: numbers in which images can be compared.
+
+    Args:
+        images: `(n, H, W)`, `(n, H, W, C)` or `(n, C, H, W)`, of at least 8 x 8 pixels.
+
+    >>> image_features(np.arange(64.0).reshape(1, 8, 8)).tolist() == [list(range(64))]
+    True
+    """
+    array = as_array(images)
+    means = to_grid(array, likely_layout(array.shape[1:])).astype(np.float64)
+    for axis in (2, 3):
+        fields, n = np.arange(_FIELDS), means.shape[axis]
+        starts, ends = fields * n // _FIELDS, -(-(fields + 1) * n // _FIELDS)
+        summed = np.insert(means.cumsum(axis), 0, 0, axis)
+        total = summed.take(ends, axis) - summed.take(starts, axis)
+        means = total / (ends - starts).reshape(-1, 1) if axis == 2 else total / (ends - starts)
+    return means.reshape(len(means), -1)
 
 
 def table_features(reference: pd.DataFrame) -> Features:

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 
 from synthaug.errors import DataError
-from synthaug.features import table_features
+from synthaug.features import image_features, table_features, usual_features
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,17 @@ def test_a_column_that_can_no_longer_be_read_is_named():
     features = table_features(pd.DataFrame({"a": ["x", "y"]}))
     with pytest.raises(DataError, match="Column 'a', of dtype object, cannot be read"):
         features(pd.DataFrame({"a": [b"\xff", b"x"]}))
+
+
+@pytest.mark.parametrize("shape", [(3, 28, 28), (3, 9, 13, 2), (2, 4, 10, 8), (3, 13, 32, 32)])
+def test_features_of_images_are_the_means_of_their_fields(shape):
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    grid = images[:, None] if len(shape) == 3 else images.transpose(0, 3, 1, 2) if shape[-1] < 5 else images
+    expected = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(grid.astype(float)), 8).flatten(1).numpy()
+    np.testing.assert_allclose(image_features(images), expected)
+    np.testing.assert_allclose(image_features(torch.from_numpy(images)), expected)
+
+
+def test_what_is_no_image_has_no_usual_features():
+    none = [np.zeros((3, 5, 5)), np.zeros((3, 64)), pd.DataFrame({"a": [1]}), ["text"], np.zeros((2, 9, 9, 9, 3))]
+    assert [usual_features(records) for records in none] == [None] * 5

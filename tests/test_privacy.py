@@ -18,6 +18,7 @@ from torch.utils.data import Subset, TensorDataset
 from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugWarning
 from synthaug.evaluate import attacks, nearness, rates
 from synthaug.evaluate.privacy import PrivacyRisk, privacy_risk
+from synthaug.evaluate.resemblance import fidelity
 from synthaug.images import read_images
 from synthaug.opened import OpenPool
 from synthaug.pool import Pool, Source
@@ -396,9 +397,11 @@ def test_data_sets_of_images_stand_for_their_images():
     images, labels = torch.from_numpy(load_digits().images[:120]).float() / 16, torch.arange(120) % 10
     whole = TensorDataset(images, labels)
     parts = [Subset(whole, range(i, i + 40)) for i in (0, 40, 80)]
-    settings = {"features": lambda records: np.asarray(records).reshape(len(records), -1), "random_state": 0}
-    expected = privacy_risk(*(images[i : i + 40].numpy() for i in (0, 40, 80)), **settings)
-    assert repr(privacy_risk(*parts, **settings)) == repr(expected)
+    expected = privacy_risk(*(images[i : i + 40].numpy() for i in (0, 40, 80)), random_state=0)
+    assert repr(privacy_risk(*parts, random_state=0)) == repr(expected)
+    flat = privacy_risk(*parts, features=lambda records: records.reshape(len(records), -1), random_state=0)
+    assert repr(flat) == repr(expected)  # images of 8 x 8 are their own fields
+    assert repr(fidelity(*parts[:2], random_state=0)) == repr(fidelity(images[:40], images[40:80], random_state=0))
 
 
 def test_arrays_of_rows_are_tables():
@@ -551,8 +554,7 @@ def test_the_verdict_says_what_is_sure(copies, attack, expected):
         (
             {"train": np.zeros((60, 2, 3))}, DataTypeError,
             "Expected `train` to be a table or an array `(n, d)`, got ndarray of shape (60, 2, 3): give `features`, "
-            "which turn such records into numbers; for images those of a fitted codec, such as "
-            "`synthesizer.codec_.features`.",
+            "which turn such records into numbers.",
         ),
         (
             {"features": lambda frame: np.zeros(len(frame))}, DataError,

@@ -317,7 +317,7 @@ A = pd.DataFrame({"a": [1.0, 2.0], "y": ["n", "p"]})
         (
             {"real": ["a"], "synthetic": ["b"]},
             "Expected `real` to be a table or an array (n, d), got a list: give `features`, which turn such records "
-            "into numbers; for images those of a fitted codec, such as `synthesizer.codec_.features`.",
+            "into numbers.",
         ),
         ({"target": "z"}, "Expected `target` to be a column of the tables, got 'z'."),
         (

@@ -17,7 +17,7 @@ from synthaug.evaluate.rates import shuffled_labels
 from synthaug.evaluate.samples import records_in
 from synthaug.evaluate.sides import Sides
 from synthaug.evaluate.stats import holm
-from synthaug.features import Features
+from synthaug.features import Features, usual_features
 from synthaug.rng import RandomState, as_seed, numpy_rng
 
 __all__ = ["PrivacyRisk", "privacy_risk"]
@@ -59,8 +59,8 @@ def privacy_risk(
         train: The records that the generator was fitted on: a table, an array, or a PyTorch data set of images.
         synthetic: What it made; a `Pool` of it will do.
         holdout: Real records of the same kind that it never saw. The smaller it is, the less can be found.
-        features: Records -> `(n, d)` numbers in which distances mean something; needed for anything but tables. By
-            default `table_features` of the real records.
+        features: Records -> `(n, d)` numbers in which distances mean something; needed for anything but tables and
+            images. By default `table_features` of the real records, or `image_features`.
 
     Other Arguments:
         sensitive: The column or columns whose values an attacker is after; by default all, of which 20 drawn by
@@ -84,7 +84,9 @@ def privacy_risk(
     """
     seed = as_seed(random_state)
     _check_numbers(n_attacks, level, max_records)
-    sides = Sides.of(records_in(train), records_in(synthetic), records_in(holdout), features)
+    train = records_in(train)
+    features = usual_features(train) if features is None else features
+    sides = Sides.of(train, records_in(synthetic), records_in(holdout), features)
     secrets = _secrets(sides, sensitive, seed)
     drawn = sides.draw(seed, max_records)
     n = len(drawn.train)

@@ -13,9 +13,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from synthaug.evaluate import likeness
 from synthaug.evaluate.columnwise import align_columns, pair_table, shift_table
 from synthaug.evaluate.metrics import class_recalls
-from synthaug.evaluate.samples import FEWEST, Samples
+from synthaug.evaluate.samples import FEWEST, Samples, records_in
 from synthaug.evaluate.wording import markdown_table
-from synthaug.features import Features, table_features
+from synthaug.features import Features, table_features, usual_features
 from synthaug.rng import RandomState, as_seed, derive, numpy_rng
 from synthaug.schema import plain
 
@@ -51,8 +51,8 @@ def fidelity(
     """Compare synthetic records with the real ones, column by column, pair by pair, and as a whole.
 
     Args:
-        real: The records that the generator was fitted on: a table, an array `(n, d)`, or with `features` anything,
-            such as a PyTorch data set of images.
+        real: The records that the generator was fitted on: a table, an array `(n, d)`, images, also as a PyTorch data
+            set, or with `features` anything.
         synthetic: What it made, of the same kind; a `Pool` will do, whose labels are the column `target`.
         target: The column of classes, to train on the one and test on the other.
         holdout: Real records that the generator never saw. They stand in the place of the synthetic ones once, so that
@@ -61,7 +61,8 @@ def fidelity(
     Other Arguments:
         labels: For records without a column `target`, the labels of the real, the synthetic, and the held out.
         features: Records to numbers `(n, d)` in which distances mean something; by default
-            `synthaug.features.table_features(real)`. For a table, `tstr` and its kind do not use it.
+            `synthaug.features.table_features(real)`, or `image_features`. For a table, `tstr` and its kind do not use
+            it.
         max_rows: How many records of each are drawn where all pairs of them are looked at: everywhere but in
             `columns`. Always as many real as synthetic ones.
         random_state: A seed for draws, folds and classifiers.
@@ -83,7 +84,8 @@ def fidelity(
     >>> float(found.columns["shift"][0]), found.precision, found.two_sample_accuracy
     (1.0, 0.0, 1.0)
     """
-    seed = as_seed(random_state)
+    seed, real = as_seed(random_state), records_in(real, target)
+    features = usual_features(real) if features is None else features
     samples = Samples.of(real, synthetic, holdout, features, target, labels).draw(max_rows, seed)
     x = samples.features(features or table_features(samples.parts["real"]))
     found = {name: _compared(samples, x, name, seed) for name in samples.parts if name != "real"}
