@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from torch.utils.data import DataLoader, TensorDataset
 
-from synthaug.codecs.image import ImageCodec
 from synthaug.evaluate.privacy import privacy_risk
 from synthaug.evaluate.resemblance import fidelity
 from synthaug.evaluate.training import Rows, compare_training
@@ -124,9 +123,8 @@ def measure(*, seed: int, echo: Callable[[str], object]) -> Findings:
     )  # fmt: skip
     seen, _, unseen = (read_images(Rows(dataset, places)) for places in splits[0])
     pool = Synthesizer(random_state=seed).fit(seen).sample(len(seen.labels))
-    features = ImageCodec().fit(seen.records).features
-    risk = privacy_risk(seen.records, pool.records, unseen.records, features=features, random_state=seed)
-    truth = fidelity(seen.records, pool.records, holdout=unseen.records, features=features, random_state=seed)
+    risk = privacy_risk(seen, pool, unseen, random_state=seed)
+    truth = fidelity(seen, pool, holdout=unseen, random_state=seed)
     return Findings(found, fidelity={"vae": truth}, privacy={"vae": risk}, examples={_SHOWN: pairs(pool, seen)})
 
 
