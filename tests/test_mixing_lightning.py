@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from synthaug import (
     Annealed,
+    ImageCodec,
     MixedDataModule,
     MixedDataset,
     OpenPool,
@@ -259,6 +260,73 @@ def test_a_folder_is_filled_once_and_must_match(tmp_path):
         fit(tmp_path, SyntheticMix(quick(), pool=folder), datamodule=other)
 
 
+RECALL = {**dict.fromkeys(range(8), 0.5), 8: 0.0, 9: 1.0}
+
+
+def hard_first(**settings):
+    shares = {label: 1 - recall for label, recall in RECALL.items()}
+    return SyntheticMix(quick(), ratio=0.5, allocation=shares, **settings)
+
+
+def test_hard_classes_come_first_and_those_without_an_error_get_nothing(tmp_path):
+    mix, folder = hard_first(refresh_every=1), tmp_path / "pool"
+    model = fit(tmp_path, mix, epochs=2)
+    assert model.sizes == [48, 48, 48, 36] * 2
+    assert mix.pool_.counts() == {**dict.fromkeys(range(8), 6), 8: 12}
+    for _ in range(2):  # the second finds the pool of the first
+        mix = hard_first(pool=folder)
+        fit(tmp_path, mix, epochs=1)
+        assert mix.pool_.counts() == {**dict.fromkeys(range(8), 6), 8: 12}
+    mix = SyntheticMix(quick(), ratio=0.5, allocation={label: 0.001 if label == 9 else 1 for label in range(10)})
+    fit(tmp_path, mix, epochs=1)
+    assert 9 not in mix.pool_.counts()
+    fit(tmp_path, SyntheticMix(ratio=0, transform=np.copy, allocation={0: 1}), epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("shares", "problem"),
+    [({77: 1}, "Expected shares of labels in the pool"), (dict.fromkeys(range(10), 0), "at least one share above 0")],
+)
+def test_shares_that_cannot_be_are_told_before_the_fit(shares, problem, tmp_path):
+    mix = SyntheticMix(quick(), allocation=shares)
+    with pytest.raises(ParameterError, match=problem):
+        fit(tmp_path, mix, epochs=1)
+    assert not mix.synthesizers_
+    fit(tmp_path, SyntheticMix(quick(), pool=tmp_path / "pool"), epochs=1)
+    with pytest.raises(ParameterError, match=problem):
+        fit(tmp_path, SyntheticMix(quick(), pool=tmp_path / "pool", allocation=shares), epochs=1)
+
+
+def test_images_whose_axes_the_codec_was_told_of_are_compared_with_validation(tmp_path):
+    class Deep(Classifier):
+        def training_step(self, batch, index):
+            return super().training_step((batch[0][:, 0, :8, :8], batch[1]), index)
+
+        def validation_step(self, batch, index):
+            pass
+
+    deep = [(np.repeat(np.kron(x, np.ones((2, 2), np.uint8))[None], 64, 0), y) for x, y in items(0, 100)]
+    last = [(image.transpose(1, 2, 0), y) for image, y in deep]
+    figures = []
+    for held_out in (deep[60:], last[60:]):
+        mix = SyntheticMix(Synthesizer(ImageCodec(layout="channels_first"), ConditionalWarp), seed=0)
+        trainer(tmp_path, mix, epochs=1).fit(Deep(), DataLoader(deep[:60], 30), DataLoader(held_out, 40))
+        figures.append(mix._nearer)
+    assert 0 < figures[0] == figures[1] < 1
+
+
+def test_why_there_is_no_figure_of_nearness_is_said_whatever_else_is_not_known(tmp_path, caplog):
+    loaders = DataLoader(TRAIN, batch_size=32), DataLoader(VAL[:19], batch_size=19)
+    run = trainer(tmp_path, SyntheticMix(pool=POOL), epochs=2)
+    with caplog.at_level(logging.INFO, "pytorch_lightning.utilities.rank_zero"):
+        run.fit(Classifier(), *loaders)
+    texts = [record.getMessage() for record in caplog.records]
+    assert (
+        sum("`synthetic/nearer_to_training` is not logged: there are 19 held-out images" in one for one in texts) == 1
+    )
+    assert sum("it was not noted what 'other digits' was trained on" in one for one in texts) == 1
+
+
 class Rejects:
     """A criterion that rejects a share of the images of one class."""
 
@@ -403,6 +471,33 @@ def test_a_grid_shows_synthetic_images_beside_real_ones(tmp_path):
     assert images == [(name, (1072, 3), 0, "HWC"), (name, (1072, 3), 3, "HWC")]
 
 
+class Homeless(CSVLogger):
+    log_dir = save_dir = None
+
+    @property
+    def experiment(self):
+        return None
+
+    def log_hyperparams(self, params):
+        pass
+
+    def log_metrics(self, metrics, step=None):
+        pass
+
+    def save(self):
+        pass
+
+
+@pytest.mark.parametrize("logger", [False, Homeless("unused")], ids=["none", "without a folder"])
+def test_a_grid_that_no_logger_takes_is_a_file_in_a_folder_of_each_run(logger, tmp_path):
+    for run in range(2):
+        fit(tmp_path, SyntheticMix(pool=POOL, grid_every=2), logger=logger)
+        folder = tmp_path / "lightning_logs" / f"version_{run}"
+        assert sorted(path.name for path in folder.iterdir()) == [
+            f"synthetic_beside_nearest_real-{epoch}.png" for epoch in (0, 2)
+        ]
+
+
 class Loses(CSVLogger):
     def log_image(self, key, images):
         raise OSError("disk full")
@@ -417,8 +512,6 @@ def test_a_grid_that_cannot_be_drawn_ends_no_training(tmp_path):
     mix = SyntheticMix(pool=POOL, grid_every=1, transform=albumentations.Resize(8, 8))
     fit(tmp_path, mix, epochs=1, datamodule=Sizes(), logger=CSVLogger(tmp_path, name="", version=""))
     assert (tmp_path / "synthetic_beside_nearest_real-0.png").exists()
-    fit(tmp_path / "none", mix, epochs=2, datamodule=Sizes())  # without a logger, where checkpoints would be
-    assert len(list((tmp_path / "none").glob("synthetic_beside_nearest_real-[01].png"))) == 2
     with pytest.warns(SynthaugWarning, match="No grid is drawn: OSError: disk full"):
         fit(tmp_path, mix, epochs=1, logger=Loses(tmp_path, name="lost"))
 

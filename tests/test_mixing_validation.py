@@ -107,7 +107,7 @@ def test_images_that_were_not_seen_are_as_near_whatever_the_shares_of_the_classe
     assert 0.4 < nearer_to_training(of(unseen), train, held_out=held_out, seed=0)[0] < 0.6
 
 
-NO_SHARE = "whether synthetic images are too near to training images is not known: "
+NO_SHARE = "`synthetic/nearer_to_training` is not logged: "
 
 
 def test_too_few_or_other_images_are_not_compared():
@@ -122,13 +122,53 @@ def test_too_few_or_other_images_are_not_compared():
     assert nearer_to_training(POOL, train, held_out=others, seed=0)[1].endswith("is of a class that is drawn.")
 
 
-def test_images_of_another_size_or_of_many_channels_are_compared():
+def test_images_of_another_size_are_compared():
     copies, held_out = of(slice(0, 300)), items(range(300, 400), lambda image: image.repeat(2, 0).repeat(2, 1))
     assert nearer_to_training(copies, Training(items(range(300))), held_out=held_out, seed=0) == (1, "")
-    many = [[(np.stack([image] * 9, axis), label) for image, label in items(range(300))] for axis in (0, -1)]
-    for layered in many:  # 9 x 8 x 8, which may be 8 channels of 9 x 8
-        pool = Pool.of(np.stack([image for image, _ in layered[:60]]), Y[:60], Source("real", "", 0))
-        assert nearer_to_training(pool, Training(layered[:60]), held_out=layered[60:], seed=0) == (1, "")
+
+
+def last(image):
+    return image.transpose(1, 2, 0)
+
+
+@pytest.mark.parametrize("channels", [9, 64])
+def test_images_whose_shape_can_be_read_in_two_ways_are_compared_by_the_layout_that_is_known(channels):
+    """Channels come first in training and in the pool, and last in validation."""
+
+    def deep(places, change=np.asarray):
+        shades = np.arange(1, channels + 1) / channels
+        return items(places, lambda image: change(np.multiply.outer(shades, image.repeat(2, 0)).astype(np.uint8)))
+
+    def drawn(places):
+        records, labels = np.stack([image for image, _ in deep(places)]), Y[places]
+        return Pool.of(
+            records,
+            labels,
+            Source("copier", fingerprint(records, labels), 0, digests=digests(records, labels)),
+        )
+
+    train, pool = deep(range(100)), drawn(range(100))
+    known = Training(train, layout="channels_first")
+    for change in (np.asarray, last):
+        theirs = deep(range(100, 200), change)
+        assert nearer_to_training(pool, known, held_out=theirs, seed=0) == (1, "")
+        assert 0.3 < nearer_to_training(drawn(range(200, 300)), known, held_out=theirs, seed=0)[0] < 0.7
+        assert check_validation(theirs, pool, layout="channels_first") == ""
+        assert check_doubles(theirs, pool, known) == ""
+        with pytest.raises(DataError, match="trained on 20 of 40 validation items"):
+            check_validation(deep(range(80, 120), change), pool, layout="channels_first")
+    figure, reason = nearer_to_training(pool, Training(train), held_out=theirs, seed=0)
+    assert figure is None
+    assert reason.startswith(f"{NO_SHARE}Images of shape ({channels}, 16, 8) can be read in two ways")
+
+
+def test_a_validation_set_that_raises_is_said():
+    class Raises(list):
+        def __getitem__(self, index):
+            raise OSError("disk gone")
+
+    said = nearer_to_training(POOL, Training(items(range(60))), held_out=Raises(range(40)), seed=0)
+    assert said == (None, f"{NO_SHARE}the data set raised OSError('disk gone').")
 
 
 class Stream(IterableDataset):

@@ -30,6 +30,8 @@ _HOOKS = (
 class MixedDataModule(pl.LightningDataModule):
     """Your DataModule, with synthetic items on top of each training batch; everything else is as it was.
 
+    It logs nothing: figures and pictures of what is mixed are those of `SyntheticMix`.
+
     Args:
         datamodule: Yours. It is not changed, and its attributes can be reached through this one.
         pool: The synthetic records: a `Pool`, or the folder of one.

@@ -177,7 +177,7 @@ def _problems(allocation: Any, known: list[Any]) -> list[str]:
     problems += [
         f"Expected the share of {label!r} to be at least 0 and finite, got {share!r}."
         for label, share in allocation.items()
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < np.inf
+        if isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 <= share < np.inf
     ]
     if not problems and not sum(allocation.values()) > 0:
         problems.append(f"Expected at least one share above 0, got {dict(allocation)!r}.")

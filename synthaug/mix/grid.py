@@ -93,13 +93,14 @@ def log_grid(
     pool: Pool | OpenPool,
     real: Any,
     *,
+    files: Any,
     image: Any = None,
     label: Any = None,
     size: tuple[int, int] | None = None,
 ) -> None:
     """Draw the grid and give it to every logger of the trainer, or put it beside what it logs as a PNG file.
 
-    Without a logger the file is put into the trainer's `default_root_dir`.
+    Without a logger, or a folder of one, the file is put into that of `files`, another logger.
 
     Real images are resized to `size`, if it is given; those of another form than those of the pool are left out.
 
@@ -107,13 +108,13 @@ def log_grid(
         SynthaugWarning: there is no grid, whatever the reason: training goes on.
     """
     try:
-        _log(trainer, pool, real, image, label, size)
+        _log(trainer, pool, real, files, image, label, size)
     except Exception as error:  # of the user's items or loggers
         problem = f"No grid is drawn: {type(error).__name__}: {error} Leave out `grid_every`, or see to this."
         warnings.warn(problem, SynthaugWarning, stacklevel=2)
 
 
-def _log(trainer: Any, pool: Pool | OpenPool, real: Any, image: Any, label: Any, size: Any) -> None:
+def _log(trainer: Any, pool: Pool | OpenPool, real: Any, files: Any, image: Any, label: Any, size: Any) -> None:
     if isinstance(pool, OpenPool):
         pool = pool.keep(np.concatenate([np.flatnonzero(pool.labels == one)[:_EACH] for one in pool.counts()]))
     if not isinstance(pool.records, np.ndarray):
@@ -139,7 +140,7 @@ def _log(trainer: Any, pool: Pool | OpenPool, real: Any, image: Any, label: Any,
             logger.log_image(key=name, images=[picture])
         else:
             given = (getattr(logger, place, None) for place in ("log_dir", "save_dir"))
-            folder = Path(next(filter(None, given), trainer.default_root_dir))
+            folder = Path(next(filter(None, given), None) or files.log_dir)
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(folder / f"{name}-{epoch}.png")
 

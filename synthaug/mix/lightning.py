@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.trainer.connectors.data_connector import _DataLoaderSource, _request_dataloader
 from pytorch_lightning.utilities import rank_zero_info
 from sklearn.base import clone
@@ -75,7 +76,8 @@ class SyntheticMix(pl.Callback):
         transform: Applied to the image of real and synthetic items alike: any callable, or an albumentations pipeline.
         flag: Whether to say in each item if it is synthetic: at the end of a tuple, or as "is_synthetic" in a dict.
         allocation: How many items of each class: "pool" for as many of each, "balance" for rare classes first, or a
-            dict of label to share, such as `{label: 1 - recall}` for hard classes first.
+            dict of label to share. Shares need not add up to 1, and a class without one, or with 0, gets none: so
+            `{label: 1 - recall[label] for label in recall}`, by the recall of an earlier run, puts hard classes first.
 
     Other Arguments:
         image: Where the image is in an item; by default 0 in a tuple and "image" in a dict.
@@ -83,7 +85,8 @@ class SyntheticMix(pl.Callback):
         size: `(height, width)` to which images are resized for the synthesizer, where they differ in size; let
             `transform` bring all items to one size.
         grid_every: Epochs after which a picture of synthetic images, each beside the nearest real one, goes to your
-            loggers; by default never.
+            loggers, or as a PNG file into their folder; without any, into a new one,
+            `lightning_logs/version_0` or so, in the trainer's `default_root_dir`. By default never.
 
     Attributes:
         pool_: The synthetic records in use.
@@ -148,11 +151,11 @@ class SyntheticMix(pl.Callback):
             to_item=to_item,
             transform=transform,
             flag=flag,
-            allocation=allocation,
             image=image,
             label=label,
         )
         self._source: _DataLoaderSource | None = None
+        self._files: CSVLogger | None = None  # whose folder takes pictures where no logger does
         self._requested: Any = None  # the user's loader, if it was needed before Lightning asked for it
         self._counts: Mapping[Any, int] = {}
         self._images: ImageRecords | None = None  # of the training set, for the criteria
@@ -165,7 +168,7 @@ class SyntheticMix(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Make the pool ready, and stand between Lightning and the training loader."""
-        self._source = trainer.fit_loop._data_source
+        self._source, self._files = trainer.fit_loop._data_source, CSVLogger(trainer.default_root_dir)
         seed = torch.initial_seed() % 2**63 if self.seed_ is None else self.seed_
         self.seed_ = int(trainer.strategy.broadcast(seed))
         self.pool_, self._drawn = self.pool if isinstance(self.pool, Pool | OpenPool) else None, 0
@@ -182,7 +185,8 @@ class SyntheticMix(pl.Callback):
             if self._mix.keywords["transform"] is None:
                 return loader
             pool = _nothing(loader.dataset, self._reading)
-        return resumed(trainer, self._mix(loader, pool, seed=self.seed_, epoch=epoch_of(trainer)))
+        mixed = self._mix(loader, pool, seed=self.seed_, epoch=epoch_of(trainer), allocation=self._allocation(pool))
+        return resumed(trainer, mixed)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look whether validation is what it should be, and how much of the training images the pool has memorised."""
@@ -203,14 +207,14 @@ class SyntheticMix(pl.Callback):
             return
         assert isinstance(loader.dataset, MixedDataset)
         assert self.seed_ is not None
-        train, unknown = Training(loader.dataset.real, **self._reading), []
+        train, unknown, reason = Training(loader.dataset.real, layout=self._layout, **self._reading), [], ""
         for held_out in (one.dataset for one in loaders_in(trainer.val_dataloaders)):
-            unknown.append(check_validation(held_out, self.pool_, **self._reading))
+            unknown.append(check_validation(held_out, self.pool_, layout=self._layout, **self._reading))
             unknown.append(check_doubles(held_out, self.pool_, train))
             if self._nearer is None and find_mixed(held_out) is None:
                 self._nearer, reason = nearer_to_training(self.pool_, train, held_out=held_out, seed=self.seed_)
-                unknown.append(reason)
         tell_unknown(self, unknown)
+        tell_unknown(self, [reason])
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw a new pool if it is time to, and say which epoch it is."""
@@ -227,7 +231,8 @@ class SyntheticMix(pl.Callback):
         due = self.grid_every is not None and trainer.current_epoch % self.grid_every == 0
         if due and self.pool_ is not None and trainer.is_global_zero:
             with isolated(0):
-                log_grid(trainer, self.pool_, dataset.real, **self._reading)
+                assert self._files is not None
+                log_grid(trainer, self.pool_, dataset.real, files=self._files, **self._reading)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the ratio, the age of the pool in epochs, the synthetic items of the epoch, and shares of the pool."""
@@ -272,6 +277,27 @@ class SyntheticMix(pl.Callback):
         """How items are read, see `read_images`."""
         return {"image": self.image, "label": self.label, "size": self.size}
 
+    @property
+    def _given(self) -> Sequence[Synthesizer]:
+        """The synthesizers that make the pool, as they were given."""
+        return self.synthesizer if isinstance(self.synthesizer, Sequence) else [self.synthesizer or Synthesizer()]
+
+    @property
+    def _layout(self) -> str | None:
+        """How the axes of images are meant, where a codec had to be told."""
+        codecs = (getattr(one, "codec_", one.codec) for one in self._given)
+        return next(filter(None, (getattr(codec, "layout", None) for codec in codecs)), None)
+
+    def _allocation(self, pool: Pool | OpenPool) -> str | Mapping[Any, float]:
+        """Without the classes of which none was drawn, since their share is 0 or too small for one image."""
+        if not len(pool):
+            return "pool"
+        given = self.synthesizer is None and self.pool is not None
+        if given or not isinstance(self.allocation, Mapping):
+            return self.allocation
+        there = pool.counts()
+        return {label: share for label, share in self.allocation.items() if label in there}
+
     def _most(self, trainer: pl.Trainer) -> float:
         """The highest ratio of all epochs, as far as their number is known."""
         if not callable(self.ratio):
@@ -289,6 +315,8 @@ class SyntheticMix(pl.Callback):
         images = read_images(loader.dataset, **self._reading)
         if self._mix.keywords["to_item"] is None:  # so that it is known before minutes of fitting
             images.form.write(images.records[0], images.labels.iloc[0])
+        if self.allocation != "pool" and (there or not any(hasattr(one, "generators_") for one in self._given)):
+            Allocation.of(images.labels, self.allocation)  # likewise
         if folder is not None and there:
             return _load_matching(folder, images)
         _warn_of_random(loader.dataset, self._reading)
@@ -303,7 +331,7 @@ class SyntheticMix(pl.Callback):
         return as_pool(folder)  # as a run that finds it does
 
     def _fitted(self, images: ImageRecords) -> tuple[Synthesizer, ...]:
-        given = self.synthesizer if isinstance(self.synthesizer, Sequence) else [self.synthesizer or Synthesizer()]
+        given = self._given
         if not all(hasattr(one, "generators_") for one in given):
             rank_zero_info(f"SyntheticMix: learning {len(images):,} training images first, which can take minutes.")
         return tuple(self._fit(one, images, place) for place, one in enumerate(given))

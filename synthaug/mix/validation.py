@@ -14,7 +14,7 @@ import torch
 from scipy.spatial.distance import cdist
 from torch.nn.functional import adaptive_avg_pool2d
 
-from synthaug.arrays import from_grid, likely_layout, to_grid
+from synthaug.arrays import LAYOUTS, find_layout, from_grid, to_grid
 from synthaug.errors import DataError, SynthaugError, SynthaugWarning, listed
 from synthaug.image_sources import check_map_style
 from synthaug.images import ImageRecords, read_images
@@ -42,6 +42,7 @@ class Training:
 
     Args:
         dataset: The data set, of which 10,000 items at most are read.
+        layout: Of its images and those of the pool, where their shape can be read in two ways.
         reading: `image`, `label` and `size`, as in `read_images`.
 
     >>> train = Training([(np.full((16, 16), i, np.uint8), 0) for i in range(3)])
@@ -49,17 +50,17 @@ class Training:
     [0.0, 1.0, 2.0]
     """
 
-    def __init__(self, dataset: Any, **reading: Any) -> None:
-        self.dataset, self.reading = dataset, reading
+    def __init__(self, dataset: Any, *, layout: str | None = None, **reading: Any) -> None:
+        self.dataset, self.layout, self.reading = dataset, layout, reading
 
     @cached_property
     def fields(self) -> _Fields:
         """What is compared of the images."""
         parts = _parts(self.dataset, spread(len(self.dataset), _TRAINING), self.reading, _LEARNED)
-        return _Fields.of(images for _, images in parts)
+        return _Fields.of((images for _, images in parts), self.layout)
 
 
-def check_validation(dataset: Any, pool: Pool | OpenPool, **reading: Any) -> str:
+def check_validation(dataset: Any, pool: Pool | OpenPool, *, layout: str | None = None, **reading: Any) -> str:
     """Warn of validation items that the generator of the pool has seen, or that are synthetic.
 
     Items of floats from 0 to 1 or from -1 to 1 are compared with bytes in the pool.
@@ -67,6 +68,7 @@ def check_validation(dataset: Any, pool: Pool | OpenPool, **reading: Any) -> str
     Args:
         dataset: The validation set.
         pool: The synthetic images; nothing is said of tables.
+        layout: Of the pool's images, where their shape can be read in two ways.
         reading: `image`, `label` and `size`, as in `read_images`.
 
     Returns:
@@ -97,7 +99,7 @@ def check_validation(dataset: Any, pool: Pool | OpenPool, **reading: Any) -> str
         check_map_style(dataset)
         places = spread(len(dataset), _CHECKED)
         for _, images in _parts(dataset, places, reading, _HELD_OUT):
-            seen = np.append(seen, _seen(images, pool))
+            seen = np.append(seen, _seen(images, pool, layout))
     except Exception as error:  # items that raise, of another kind or of mixed sizes
         places, reason = places[: len(seen)], unknown + _reason(error)
     if not seen.any():
@@ -143,8 +145,8 @@ def check_doubles(dataset: Any, pool: Pool | OpenPool, train: Training) -> str:
         places, means = spread(len(dataset), _COMPARED), []
         told = np.zeros(len(places), bool)
         for part, images in _parts(dataset, places, train.reading, _HELD_OUT):
-            means.append(_means(images))
-            told[part] = _told(images, pool)
+            means.append(_means(images, _axes(images, train.layout, _blank(pool).records)))
+            told[part] = _told(images, pool, train.layout)
         if told.all():
             return ""
         theirs, ours = np.concatenate(means)[~told], train.fields.means
@@ -195,19 +197,20 @@ def nearer_to_training(pool: Pool | OpenPool, train: Training, *, held_out: Any,
     >>> nearer_to_training(copies, Training(train), held_out=held_out, seed=0)
     (1.0, '')
     """
-    rng, unknown = numpy_rng(seed, "nearer"), "whether synthetic images are too near to training images is not known: "
+    rng, unknown = numpy_rng(seed, "nearer"), "`synthetic/nearer_to_training` is not logged: "
     if _is_table(pool):
         return None, ""
     try:
+        check_map_style(held_out)
         if len(held_out) < _FEWEST:
             return None, f"{unknown}there are {len(held_out)} held-out images, and {_FEWEST} are needed."
         shown = pool.keep(np.sort(rng.permutation(len(pool))[:_COMPARED]))
         theirs = _read(held_out, np.sort(rng.permutation(len(held_out))[:_COMPARED]), train.reading, _HELD_OUT)
-        made = _Fields.of([shown.records])
+        made = _Fields.of([shown.records], train.layout)
         known = train.fields.like(made)
         near = cdist(made.like(made), known).min(axis=1)
-        far = cdist(_Fields.of([theirs.records]).like(made), known).min(axis=1)
-    except Exception as error:  # as above
+        far = cdist(_Fields.of([theirs.records], train.layout, shown.records).like(made), known).min(axis=1)
+    except SynthaugError as error:
         return None, unknown + _reason(error)
     areas, sizes = [], []
     for label in shown.labels.unique():
@@ -229,18 +232,18 @@ def _blank(pool: Pool | OpenPool) -> Pool:
     return pool.blank if isinstance(pool, OpenPool) else pool
 
 
-def _seen(images: np.ndarray, pool: Pool | OpenPool) -> np.ndarray:
+def _seen(images: np.ndarray, pool: Pool | OpenPool, layout: str | None) -> np.ndarray:
     """Which of the images the generator was trained on; a `DataError` if this is not known."""
     seen = np.zeros(len(images), bool)
-    for same in _readings(images, _blank(pool).records):
+    for same in _readings(images, _blank(pool).records, layout):
         seen |= pool.trained_on(same)
     return seen
 
 
-def _told(images: np.ndarray, pool: Pool | OpenPool) -> np.ndarray:
+def _told(images: np.ndarray, pool: Pool | OpenPool, layout: str | None) -> np.ndarray:
     """Those of which `check_validation` tells."""
     try:
-        return _seen(images, pool)
+        return _seen(images, pool, layout)
     except DataError:
         return np.zeros(len(images), bool)
 
@@ -259,15 +262,31 @@ def _parts(dataset: Any, places: np.ndarray, reading: dict[str, Any], seed: int)
 
 
 def _read(dataset: Any, places: np.ndarray, reading: dict[str, Any], seed: int) -> ImageRecords:
-    with isolated(seed):  # items may draw random crops
-        items = [dataset[place] for place in places.tolist()]
+    try:
+        with isolated(seed):  # items may draw random crops
+            items = [dataset[place] for place in places.tolist()]
+    except Exception as error:  # whatever the user's data set raises
+        raise DataError(f"The data set raised {error!r}.") from error
     return read_images(items, **reading)
 
 
-def _readings(images: np.ndarray, pool: np.ndarray) -> Iterator[np.ndarray]:
+def _axes(images: np.ndarray, layout: str | None, pool: np.ndarray | None = None) -> str:
+    """How the axes of images are meant: if there are two ways, with the channels of the pool, else as `layout` says."""
+    shape = images.shape[1:]
+    try:
+        return find_layout(shape)
+    except DataError:  # it can be read in two ways, or in none
+        if pool is None or len(shape) != 3:
+            return find_layout(shape, layout)
+        channels = to_grid(pool, _axes(pool, layout)).shape[1]
+        fitting = [one for one in LAYOUTS if to_grid(images, one).shape[1] == channels]
+        return find_layout(shape, fitting[0] if len(fitting) == 1 else layout)
+
+
+def _readings(images: np.ndarray, pool: np.ndarray, layout: str | None) -> Iterator[np.ndarray]:
     """Images in the layout of the pool's; floats also as the bytes that they may have been, if these are bytes."""
     if images.shape[1:] != pool.shape[1:]:
-        images = from_grid(to_grid(images, likely_layout(images.shape[1:])), likely_layout(pool.shape[1:]))
+        images = from_grid(to_grid(images, _axes(images, layout, pool)), _axes(pool, layout))
     low, high = images.min(), images.max()
     if pool.dtype != np.uint8 or images.dtype.kind != "f" or not (low >= -1 and high <= 1):
         yield images
@@ -294,10 +313,10 @@ class _Fields:
     high: float
 
     @classmethod
-    def of(cls, parts: Iterable[np.ndarray]) -> _Fields:
+    def of(cls, parts: Iterable[np.ndarray], layout: str | None, pool: np.ndarray | None = None) -> _Fields:
         means, low, high = [], np.inf, -np.inf
         for images in parts:
-            means.append(_means(images))
+            means.append(_means(images, _axes(images, layout, pool)))
             low, high = min(low, images.min()), max(high, images.max())
         return cls(np.concatenate(means), images.dtype, float(low), float(high))
 
@@ -312,9 +331,9 @@ class _Fields:
         return flat * 255 if self.low >= 0 else (flat + 1) * 127.5
 
 
-def _means(images: np.ndarray) -> np.ndarray:
+def _means(images: np.ndarray, axes: str) -> np.ndarray:
     """Of each channel over 8 x 8 fields, `(n, C, 8, 8)`."""
-    grid = torch.from_numpy(to_grid(images, likely_layout(images.shape[1:])).astype(np.float32))
+    grid = torch.from_numpy(to_grid(images, axes).astype(np.float32))
     means: np.ndarray = adaptive_avg_pool2d(grid, _SIDE).numpy()
     if not np.isfinite(means).all():
         raise DataError("The images hold values that are not finite: mend them in the data set.")
