@@ -18,7 +18,7 @@ from synthaug.evaluate.paired import Split, check_groups, make_splits
 from synthaug.evaluate.priors import Prior, update
 from synthaug.evaluate.results import Comparison
 from synthaug.evaluate.signal import Signal, label_signal
-from synthaug.evaluate.training import compare_training
+from synthaug.evaluate.training import check_items, compare_training
 from synthaug.evaluate.wording import Unit, markdown_table
 from synthaug.features import Features
 from synthaug.labels import check_labels
@@ -143,6 +143,7 @@ def choose_training(
     """
     seed = as_seed(random_state)
     check_candidates(candidates, callable, "a function `(dataset, indices, seed)`")
+    check_items(dataset)
     classes = None if labels is None else check_labels(labels, dataset)
     problems = ["Expected `labels` beside `features`."] if features is not None and labels is None else []
     problems += [] if callable(train) else [f"Expected `train` to be one function, got {train!r}."]

@@ -1,11 +1,13 @@
 import numpy as np
+import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset
 
-from synthaug.errors import DataError, ParameterError, SynthaugWarning
+from synthaug.decisions import choose_training
+from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugWarning
 from synthaug.evaluate.results import Comparison
 from synthaug.evaluate.stats import corrected_resampled_t
 from synthaug.evaluate.training import Rows, compare_training
@@ -302,8 +304,9 @@ def test_a_lightning_module_is_measured_as_it_is():
         (
             {"dataset": iter([])},
             "Expected `dataset` to have a length and items by position, got list_iterator: of a DataModule or a "
-            "DataLoader, pass the training data set.",
+            "DataLoader pass the training data set, of arrays `list(zip(images, labels))`.",
         ),
+        ({"dataset": []}, "Expected at least one item in `dataset`, got none: pass the training data set."),
         ({"labels": ["a", "b"]}, "Expected as many labels as records, got 2 labels and 30 records."),
         ({"splits": 31}, "Expected `cv` from 2 to 30, the number of rows, got 31."),
         ({"splits": [([0, 1], [1, 2])]}, "Split 0: 1 rows are in both train and test (first 1): take them apart."),
@@ -323,6 +326,15 @@ def test_whole_messages(arguments, message):
     with pytest.raises((DataError, ParameterError)) as caught:
         compare_training(**settings, random_state=0)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "dataset", ["a folder", (np.zeros((9, 8, 8)), np.zeros(9)), {"a": 1}, pd.DataFrame({"a": [1]})]
+)
+def test_what_has_no_items_by_position_is_refused(dataset):
+    for ask in (compare_training, choose_training):
+        with pytest.raises(DataTypeError, match="Expected `dataset` to have a length and items by position, got"):
+            ask({"doubled": doubled}, train_mean, near, dataset, 3)
 
 
 def test_data_that_cannot_be_known_again_is_compared_without_a_store():

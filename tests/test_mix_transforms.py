@@ -117,6 +117,7 @@ def test_a_strict_pipeline_takes_the_label():
     [
         ({"image": black()}, ParameterError, "Expected the label of the image as `label=`, got 'image'"),
         ({"image": black(), "label": 7}, DataError, "Expected a label in the pool \\(0, 1\\), got 7."),
+        ({"image": black(), "label": [1, 0]}, DataError, r"Expected a label in the pool \(0, 1\), got \[1, 0\]\."),
         (
             {"image": black((9, 9)), "label": 0},
             DataError,

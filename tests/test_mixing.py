@@ -512,6 +512,8 @@ def test_classes_are_balanced_with_rare_ones_first():
         mixed = mix_loader(DataLoader(real, batch_size=4), given, ratio=1.0, allocation="balance", labels=labels)
         counts = Counter(label for _, batch in mixed for label in batch.tolist())
         assert counts == {0: 8, 1: 8, 2: 8}
+    with pytest.raises(DataError, match=r"Expected one label an item in `labels`, got 1 and \d+ items\."):
+        mix_loader(DataLoader(real, batch_size=4), given, allocation="balance", labels=[0])
     mixed = mix_loader(DataLoader(real, batch_size=4), given, ratio=0.5, allocation={1: np.float32(1), 2: np.int64(2)})
     assert Counter(label for _, batch in mixed for label in batch[4:].tolist()) == {1: 2, 2: 4}
 

@@ -393,6 +393,14 @@ def test_a_pool_stands_for_its_records(tmp_path):
     assert found.sizes == {"train": 40, "synthetic": 40, "holdout": 40}
 
 
+def test_images_on_two_scales_are_no_all_clear():
+    images = load_digits().images.astype("uint8")
+    floats, copies = images[:30] / 16, images[:30]
+    for ask in (privacy_risk, fidelity):
+        with pytest.raises(DataError, match="on one scale"):
+            ask(floats, copies, holdout=images[60:90] / 16)
+
+
 def test_data_sets_of_images_stand_for_their_images():
     images, labels = torch.from_numpy(load_digits().images[:120]).float() / 16, torch.arange(120) % 10
     whole = TensorDataset(images, labels)

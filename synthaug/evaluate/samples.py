@@ -148,6 +148,11 @@ def _check_kinds(parts: Mapping[str, Any], features: Features | None) -> None:
             raise DataTypeError(
                 f"Expected `{name}` to be of the kind of `real`, a {type(real).__name__}, got a {type(part).__name__}."
             )
+        if is_array(part) and is_array(real) and len(real.shape) > 2:
+            forms = [(tuple(one.shape[1:]), "f" in str(one.dtype)) for one in (real, part)]
+            if forms[0] != forms[1] and len(part):
+                told = [f"{one.dtype} {tuple(one.shape)}" for one in (real, part)]
+                raise DataError(f"`real` is {told[0]} and `{name}` {told[1]}: give both in one form, on one scale.")
     if features is None and not isinstance(real, pd.DataFrame):
         raise DataTypeError(f"Expected `real` to be a table or an array (n, d), got a {type(real).__name__}: {NEEDED}")
     raise_problems(

@@ -185,7 +185,10 @@ def _shape_problems(sides: dict[str, Any]) -> list[str]:
 
 def _array_problems(train: Any, other: Any, name: str) -> list[str]:
     if type(train) is type(other) and train.shape[1:] == other.shape[1:]:
-        return []
+        if (train.dtype.kind == "f") == (other.dtype.kind == "f"):
+            return []
+        told = [f"{records.dtype} from {records.min():g} to {records.max():g}" for records in (train, other)]
+        return [f"`train` is {told[0]} and `{name}` {told[1]}: give all three on one scale, in one dtype."]
     kinds = [f"{type(records).__name__} of shape {records.shape}" for records in (train, other)]
     return [f"`train` is a {kinds[0]} and `{name}` a {kinds[1]}: give all three in the same form."]
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from synthaug.arrays import is_array
 from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugWarning, listed, raise_problems
 from synthaug.evaluate.comparison import check_store
 from synthaug.evaluate.paired import Split, make_splits
@@ -22,7 +23,7 @@ from synthaug.evaluate.wording import POOLED
 from synthaug.labels import check_labels
 from synthaug.rng import RandomState, as_seed, derive, untouched
 
-__all__ = ["Rows", "compare_training"]
+__all__ = ["Rows", "check_items", "compare_training"]
 
 Arm = Callable[[Any, list[int], int], Any] | None
 Train = Callable[[Any, int], Any]
@@ -100,11 +101,7 @@ def compare_training(
     trains = dict(train) if isinstance(train, Mapping) else {"model": train}
     chosen = {"real": None, **arms}
     _check(chosen, trains, score, seeds)
-    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
-        raise DataTypeError(
-            f"Expected `dataset` to have a length and items by position, got {type(dataset).__name__}: of a DataModule "
-            "or a DataLoader, pass the training data set."
-        )
+    check_items(dataset)
     classes = None if labels is None else check_labels(labels, dataset)
     places = make_splits(splits, range(len(dataset)), classes, seed, groups)
     _warn_of_doubles(dataset, places)
@@ -132,6 +129,25 @@ def compare_training(
     )
     _warn_of_losses(found)
     return found
+
+
+def check_items(dataset: Any) -> None:
+    """Refuse a data set without items by position, or without any.
+
+    >>> check_items("images/")
+    Traceback (most recent call last):
+    ...
+    synthaug.errors.DataTypeError: Expected `dataset` to have a length and items by position, got str: of a DataModule or a DataLoader pass the training data set, of arrays `list(zip(images, labels))`.
+    """  # noqa: E501
+    arrays = isinstance(dataset, tuple) and any(map(is_array, dataset))
+    by_place = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
+    if arrays or not by_place or isinstance(dataset, str | bytes | Mapping | pd.DataFrame):
+        raise DataTypeError(
+            f"Expected `dataset` to have a length and items by position, got {type(dataset).__name__}: of a DataModule "
+            "or a DataLoader pass the training data set, of arrays `list(zip(images, labels))`."
+        )
+    if not len(dataset):
+        raise DataError("Expected at least one item in `dataset`, got none: pass the training data set.")
 
 
 def _warn_of_losses(found: Comparison) -> None:

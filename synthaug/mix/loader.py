@@ -359,6 +359,8 @@ def mix_loader(
     )
     if labels is None and isinstance(allocation, str) and allocation == "balance":
         labels = _read_labels(dataset.real, image, label)
+    if labels is not None and len(labels) != dataset.n_real:
+        raise DataError(f"Expected one label an item in `labels`, got {len(labels)} and {dataset.n_real} items.")
     counts = None if labels is None else {plain(value): int(n) for value, n in pd.Series(labels).value_counts().items()}
     dataset.collated = loader.collate_fn is default_collate
     batches = loader.batch_sampler

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -101,8 +102,8 @@ class SyntheticMixTransform(ImageOnlyTransform):
                 f"`pipeline(image=image, {self.metadata_key}=label)`, or name it by `metadata_key`."
             )
         label = _plain(data[self.metadata_key])
-        if label not in self._places:
-            raise DataError(f"Expected a label in the pool ({', '.join(map(repr, self._places))}), got {label!r}.")
+        if not isinstance(label, Hashable) or label not in self._places:
+            raise DataError(f"Expected a label in the pool ({', '.join(map(repr, self._places))}), got {label!r:.80}.")
         places = self._places[label]
         return {
             "record": int(places[self.py_random.randrange(len(places))]),
