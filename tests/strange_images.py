@@ -15,29 +15,35 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 N = 12
 WORKS = "works"
+FIRST = "^No synthetic item can be made to look like the first real one: |^Expected a (map-style )?data ?set[ ,]"
 Y = ["common", "common", "rare"] * (N // 3)
 
 
 @dataclass(frozen=True)
 class Strange:
-    """A source of images, and what must come of it by `read_images` and by `fit`: "works", or what the error says.
+    """A source of images, and what must come of it in each way in: "works", or what the error says.
 
-    A tuple `(images, labels)` goes to `fit` as two arguments.
+    A tuple `(images, labels)` goes to `fit` as two arguments, and to `mix_loader` as a data set of items, of which only
+    the first is looked at: others go into batches as they are.
     """
 
     make: Callable[[], Any]
     read: str
     fit: str
+    mix: str
 
 
 STRANGE: dict[str, Strange] = {}
 
 
-def images(read: str, fit: str | None = None) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
-    """Add a source; what `fit` says is by default what `read_images` says."""
+def images(
+    read: str, fit: str | None = None, mix: str | None = None
+) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+    """Add a source; `fit` says by default what `read_images` says, and mixing that the first item is none or wrong."""
 
     def add(make: Callable[[], Any]) -> Callable[[], Any]:
-        STRANGE[make.__name__] = Strange(make, read, read if fit is None else fit)
+        told = WORKS if read == WORKS else FIRST
+        STRANGE[make.__name__] = Strange(make, read, read if fit is None else fit, told if mix is None else mix)
         return make
 
     return add
@@ -135,7 +141,7 @@ def sixteen_bit_files():
     return items(_0=(pil("I;16"), "common"))
 
 
-@images("^A Tensor of dtype torch.bfloat16 has no counterpart in numpy", "bfloat16 has no counterpart")
+@images("A Tensor of dtype torch.bfloat16 has no counterpart in numpy", "bfloat16 has no counterpart")
 def bfloat16_tensors():
     return torch.tensor(floats()).bfloat16(), Y
 
@@ -205,6 +211,7 @@ def films():
 @images(
     r"Item 4: .*shape \(9, 9\), where \(8, 9\) came first: resize all, `size=\(8, 9\)` in `read_images`, or in ",
     "array of objects: `numpy.stack",
+    mix=WORKS,
 )
 def objects_of_several_sizes():
     x = np.empty(N, object)
@@ -215,7 +222,8 @@ def objects_of_several_sizes():
 
 @images(
     r"^Items 2, 5: The image has shape \(9, 8\), where \(8, 9\) came first: resize all, "
-    r"`size=\(8, 9\)` in `read_images`, or in `SyntheticMix` with a resizing `transform`\.$"
+    r"`size=\(8, 9\)` in `read_images`, or in `SyntheticMix` with a resizing `transform`\.$",
+    mix=WORKS,
 )
 def pil_images_of_several_sizes():
     return [(pil(size=(8, 9) if i in (2, 5) else (9, 8)), label) for i, label in enumerate(Y)]
@@ -223,18 +231,19 @@ def pil_images_of_several_sizes():
 
 @images(
     r"Item 1: The image has mode 'RGB', where 'L' came first: convert all, `mode=\"RGB\"` in "
-    r"`read_images`, or in the data set\.$"
+    r"`read_images`, or in the data set\.$",
+    mix=WORKS,
 )
 def grey_and_coloured_files():
     return [(pil("RGB" if i == 1 else "L"), label) for i, label in enumerate(Y)]
 
 
-@images(r"Item 1: .*shape \(3, 8, 9\), where \(8, 9\) came first: convert all to one number of channels")
+@images(r"Item 1: .*shape \(3, 8, 9\), where \(8, 9\) came first: convert all to one number of channels", mix=WORKS)
 def grey_and_coloured_arrays():
     return items(_1=(np.zeros((3, 8, 9), "uint8"), "common"))
 
 
-@images("Item 6: The image has dtype float64, where uint8 came first")
+@images("Item 6: The image has dtype float64, where uint8 came first", mix=WORKS)
 def several_dtypes():
     return items(_6=(np.zeros((8, 9)), "rare"))
 
@@ -242,12 +251,12 @@ def several_dtypes():
 # --- items ------------------------------------------------------------------------------------------------------------
 
 
-@images("at least one image with its label, got a data set of length 0")
+@images("at least one (image with its label, got a data set of length 0|item, got an empty one)")
 def an_empty_data_set():
     return []
 
 
-@images("at least one image", "Expected at least one record with its label, got none")
+@images("at least one (image|item)", "Expected at least one record with its label, got none")
 def empty_arrays():
     return pixels()[:0], Y[:0]
 
@@ -265,17 +274,20 @@ class Raises(Dataset):
         return items()[i]
 
 
-@images(r"^Item 2: The data set raised RuntimeError\('no such shard'\): mend it")
+@images(r"^Item 2: The data set raised RuntimeError\('no such shard'\): mend it", mix=WORKS)
 def an_item_that_raises():
     return Raises([2], RuntimeError("no such shard"))
 
 
-@images(r"2 problems:\n- Items 0, 1, 2 and 7 more: The data set raised KeyError\('x'\)[\s\S]*The 2 items from 10 on")
+@images(
+    r"2 problems:\n- Items 0, 1, 2 and 7 more: The data set raised KeyError\('x'\)[\s\S]*The 2 items from 10 on",
+    mix=WORKS,
+)
 def nothing_but_items_that_raise():
     return Raises(range(N), KeyError("x"))
 
 
-@images("Items 10, 11: The data set raised IndexError")
+@images("Items 10, 11: The data set raised IndexError", mix=WORKS)
 def a_length_that_is_too_great():
     class Longer(list):
         def __len__(self):
@@ -284,7 +296,7 @@ def a_length_that_is_too_great():
     return Longer(items()[:10])
 
 
-@images("^Item 3: The item is None: leave it out")
+@images("^Item 3: The item is None: leave it out", mix=WORKS)
 def an_item_that_is_none():
     return items(_3=None)
 
@@ -299,7 +311,7 @@ def items_without_labels():
     return list(pixels())
 
 
-@images("Item 3: Expected a tuple with 0 and 1, as came first, got a dict")
+@images("Item 3: Expected a tuple with 0 and 1, as came first, got a dict", mix=WORKS)
 def tuples_and_a_dict():
     return items(_3={"image": pixels()[0], "label": "rare"})
 
@@ -314,7 +326,7 @@ def names_of_files():
     return [("a.png", label) for label in Y]
 
 
-@images(WORKS)
+@images(WORKS, mix="Items also hold 2, .* pass `to_item`")
 def items_with_more_in_them():
     return [(x, y, {"id": i}) for i, (x, y) in enumerate(items())]
 
@@ -325,7 +337,7 @@ def named_tuples():
     return [kind(y, x) for x, y in items()]
 
 
-@images(WORKS)
+@images(WORKS, mix="How to make a SimpleNamespace is not known: pass `to_item`")
 def objects_with_attributes():
     return [SimpleNamespace(image=x, label=y) for x, y in items()]
 
@@ -403,7 +415,7 @@ def continuous_labels():
     return pixels(), np.arange(N) + 0.5
 
 
-@images("Item 5: The label is 0.5")
+@images("Item 5: The label is 0.5", mix=WORKS)
 def a_float_among_labels():
     return items(_5=(pixels()[0], 0.5))
 
@@ -426,12 +438,12 @@ def tensors_without_axes_for_labels():
     return [(x, torch.tensor(i % 2)) for i, (x, _) in enumerate(items())]
 
 
-@images("Item 4: The label is None: leave the item out")
+@images("Item 4: The label is None: leave the item out", mix=WORKS)
 def a_label_that_is_none():
     return list(pixels()), [None if i == 4 else label for i, label in enumerate(Y)]
 
 
-@images("Item 8: The label is 3, where a label of type str came first")
+@images("Item 8: The label is 3, where a label of type str came first", mix=WORKS)
 def labels_of_two_types():
     return items(_8=(pixels()[0], 3))
 

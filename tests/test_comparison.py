@@ -617,7 +617,8 @@ def test_costs(problem):
 
     costs = compare({"slow": Slow(), "weights": ClassWeight()}, TREE, *problem, cv=2, random_state=0).costs()
     assert costs["arm"].tolist() == ["real", "slow", "weights"]
-    assert costs["seconds"].tolist() == [0, pytest.approx(0.05, abs=0.04), 0]
+    assert costs["seconds"].iloc[[0, 2]].tolist() == [0, 0]
+    assert costs["seconds"].iloc[1] >= 0.05
     assert costs["peak_mb"].iloc[[0, 2]].tolist() == [0, 0]
 
 

@@ -14,11 +14,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"^### (.+?)$.*?```python\n(.*?)```", README, re.DOTALL | re.MULTILINE)
 COMMANDS = re.findall(r"^synthaug .+$", README, re.MULTILINE)
-LONG = {"imagefolder", "lightning_callback", "measure_lightning", "wrap_dataset"}  # they fit generators of images
-EXAMPLES = [
-    pytest.param(path, marks=[pytest.mark.long] * (path.stem in LONG), id=path.stem)
-    for path in sorted((ROOT / "examples").glob("*.py"))
-]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 def run(code, name, capsys):
@@ -46,7 +42,7 @@ def test_the_commands_of_the_readme_run_in_order(tmp_path, monkeypatch):
         assert result.output
 
 
-@pytest.mark.parametrize("path", EXAMPLES)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs_and_tells_something(path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert len(path.read_text().splitlines()) < 60

@@ -110,7 +110,7 @@ def hold(folder, ready, seconds):
 
 def test_a_lock_is_waited_for_and_freed_by_death(tmp_path):
     context = get_context("spawn")
-    for seconds, kill in ((0.3, False), (60, True)):
+    for seconds, kill in ((1.0, False), (60, True)):
         ready = context.Event()
         process = context.Process(target=hold, args=(tmp_path, ready, seconds))
         process.start()

@@ -2,6 +2,7 @@
 
 import warnings
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -306,10 +307,10 @@ def test_pixels_at_an_end_of_the_range_may_lie_beyond_it():
 # --- what makes the GAN train, piece by piece -------------------------------------------------------------------------
 
 
-def gan(done, **arguments):
-    """A GAN of whose fit a share is done."""
+def gan(done, n=200, **arguments):
+    """A GAN of whose fit on `n` grids a share is done."""
     module = fresh(ConditionalGAN, width=8, **arguments)
-    module.counts += 100
+    module.counts += n // 2
     vars(module)["_done"] = lambda: done
     return module
 
@@ -323,42 +324,62 @@ def with_critic(module, score):
 
 @pytest.mark.parametrize(("done", "told"), [(0.0, False), (0.05, False), (0.15, True), (1.0, True)])
 def test_the_class_is_told_to_both_networks_bit_by_bit(done, told):
-    module, x = gan(done), torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    module, (real, fake) = gan(done), torch.rand(2, 6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     found = []
     for code in (torch.zeros(6, dtype=torch.long), torch.ones(6, dtype=torch.long)):
         with isolated(0):
-            found.append((module.generate(code), module.critic(x, code, told=module._told())))
-    assert [not torch.equal(a, b) for a, b in zip(*found, strict=True)] == [told, told]
+            of_critic = [module.critic_loss(real, fake, code, penalise=penalise) for penalise in (False, True)]
+            found.append((module.generate(code), *of_critic, module.generator_loss(real, fake, code)))
+    assert [not torch.equal(a, b) for a, b in zip(*found, strict=True)] == [told] * 4
     assert gan(0.15)._told() == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize(("done", "share"), [(0.0, 0.0), (0.25, 0.8), (0.5, 1.0), (1.0, 1.0)])
-def test_the_critic_sees_more_and_more_grids_changed(done, share):
+@pytest.mark.parametrize(
+    ("done", "n", "share"), [(0.0, 200, 0.0), (0.25, 200, 0.75), (0.5, 200, 1.0), (1.0, 200, 1.0), (1.0, 20_000, 0.44)]
+)
+def test_the_critic_sees_more_and_more_grids_changed_and_fewer_of_large_sets(done, n, share):
+    """By two kinds of change, each by itself: in half of all cases by either is in three quarters by one or both."""
     x = torch.rand(400, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    module = gan(done, augment=1.0)
+    module = gan(done, n, augment=1.0)
     with isolated(0):
         seen = module._seen(x[:200], x[200:])
     changed = (seen != x).flatten(1).any(1)
     assert changed[:200].float().mean() == pytest.approx(share, abs=0.1)
     assert changed[200:].float().mean() == pytest.approx(share, abs=0.1)
-    assert torch.equal(gan(done, augment=0.0)._seen(x[:200], x[200:]), x)
+    assert torch.equal(gan(done, n, augment=0.0)._seen(x[:200], x[200:]), x)
 
 
 def test_pairs_are_compared_and_gradients_of_both_are_penalised():
     """Jolicoeur-Martineau 2019 and Huang et al. 2024: the difference of the scores counts, not their level."""
     real, fake = torch.full((5, 1, 8, 8), 0.6), torch.full((5, 1, 8, 8), 0.5)
     for level in (0.0, 100.0):
-        module = with_critic(gan(0.0), lambda x, level=level: level + 0.5 * x.flatten(1).sum(1, keepdim=True))
-        apart = torch.tensor(0.5 * 0.1 * 64)
+        module = with_critic(gan(0.0), lambda x, level=level: level + 0.3 * x.flatten(1).sum(1, keepdim=True))
+        apart = torch.tensor(0.3 * 0.1 * 64)
         plain = module.critic_loss(real, fake, penalise=False)
         assert plain.item() == pytest.approx(nn.functional.softplus(-apart).item(), rel=1e-4)
         assert module.generator_loss(real, fake).item() == pytest.approx(nn.functional.softplus(apart).item(), rel=1e-4)
         more = module.critic_loss(real, fake, penalise=True) - plain
-        assert more.item() == pytest.approx(PENALTY_EVERY * module.gamma * 0.5**2 * 64, rel=1e-4)
+        assert more.item() == pytest.approx(PENALTY_EVERY * module.gamma * 0.3**2 * 64, rel=1e-4)
+
+
+def test_gradients_are_penalised_every_so_many_batches():
+    module, penalised = fresh(ConditionalGAN, width=8), []
+    whole = module.critic_loss
+
+    def noted(*args, penalise):
+        penalised.append(penalise)
+        return whole(*args, penalise=penalise)
+
+    vars(module)["critic_loss"] = noted
+    fit(module, *digits(per_class=40, n_classes=2), steps=2 * PENALTY_EVERY + 1)
+    assert len(penalised) == 2 * PENALTY_EVERY + 1
+    assert penalised[: PENALTY_EVERY + 1] == [True, *[False] * (PENALTY_EVERY - 1), True]
 
 
 def test_samples_come_from_the_averaged_weights():
     module, y = fit(fresh(ConditionalGAN, width=8), *digits(per_class=40, n_classes=2), steps=2), torch.arange(6) % 2
+    for other in (module.generator, fresh(ConditionalGAN, width=8).generator):  # the last weights, and the first
+        assert not same(module.averaged.module, other)
     before = module.sample(y, rng=torch_rng(0))
     for weight in module.generator.parameters():
         weight.data.zero_()
@@ -368,9 +389,27 @@ def test_samples_come_from_the_averaged_weights():
     assert not torch.equal(module.sample(y, rng=torch_rng(0)), before)
 
 
+@pytest.mark.parametrize(("batches", "forgets"), [(2, 20 / 22), (100_000, 20 / 10_000)])
+def test_the_average_forgets_half_after_so_many_grids_and_faster_at_first(batches, forgets):
+    """After `batches` of 20 grids; at first, what it has seen counts half after a twentieth of it and a batch."""
+    module = gan(0.0)
+    module._trainer = SimpleNamespace(global_step=2 * batches)
+    module._average(20)  # which copies
+    for weight in module.generator.parameters():
+        weight.data.add_(1.0)
+    module._average(20)
+    for new, mean in zip(module.generator.parameters(), module.averaged.parameters(), strict=True):
+        torch.testing.assert_close(new - mean, torch.full_like(new, 0.5**forgets))
+
+
 def test_a_latent_entry_carries_some_bits_at_no_cost():
     kl = torch.tensor([[0.0, 2.0], [0.01, 4.0]], requires_grad=True)
     loss = _free(kl)
     loss.backward()
     assert loss.item() == pytest.approx(FREE_BITS + 3.0)
     assert kl.grad.tolist() == [[0.0, 0.5], [0.0, 0.5]]
+    module = fresh(ConditionalVAE, width=8)
+    for weight in module.encoder.parameters():
+        weight.data.zero_()
+    _, divergence = module.loss(torch.zeros(3, 1, 8, 8), torch.zeros(3, dtype=torch.long))
+    assert divergence.item() == pytest.approx(FREE_BITS * module.latent_dim)

@@ -385,6 +385,22 @@ def test_a_refreshed_pool_reaches_workers_that_persist(context):
     assert sorted(value for batch in values(mixed) for value in batch[6:]) == [200, 201, 202, 203, 204, 205]
 
 
+@pytest.mark.parametrize(
+    ("workers", "context"),
+    [(1, "fork"), (2, "fork"), (2, "spawn"), pytest.param(1, "spawn", marks=pytest.mark.long)],
+)
+def test_workers_give_the_batches_that_the_main_process_would(workers, context):
+    """Shuffled, from a pool of which there are too few, changed at random, and told apart."""
+
+    def epoch(**settings):
+        torch.manual_seed(0)
+        plain = DataLoader(pairs(), batch_size=5, shuffle=True, **settings)
+        mixed = mix_loader(plain, pool(), ratio=1.0, transform=noisy(), flag=True)
+        return [[part.numpy().tobytes() for part in batch] for batch in mixed]
+
+    assert epoch(num_workers=workers, multiprocessing_context=context) == epoch()
+
+
 # --- loaders ----------------------------------------------------------------------------------------------------------
 
 

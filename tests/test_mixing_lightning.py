@@ -709,7 +709,7 @@ def fit_slowly(rank, folder, ready, told):
     """Rank 0 takes longer than the processes have for a collective."""
     ready.wait()
     torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2, timeout=timedelta(seconds=1)
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2, timeout=timedelta(seconds=2)
     )
 
     def broadcast(value):
@@ -718,7 +718,7 @@ def fit_slowly(rank, folder, ready, told):
         return values[0]
 
     trainer = SimpleNamespace(is_global_zero=rank == 0, strategy=SimpleNamespace(broadcast=broadcast))
-    told.put(_from_first(trainer, lambda: time.sleep(1.5) or "pool"))
+    told.put(_from_first(trainer, lambda: time.sleep(2.5) or "pool"))
     torch.distributed.destroy_process_group()
 
 

@@ -534,10 +534,10 @@ def test_hostile_manifests_are_refused(name, tmp_path):
         place = place[step]
     place[last] = value
     path.write_text(json.dumps(manifest))
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(StorageError):
         Pool.load(tmp_path / "pool")
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(
@@ -578,11 +578,11 @@ def test_a_bomb_of_one_long_text_is_refused_before_it_opens(tmp_path):
     pq.write_table(table.set_column(0, "a", text), path, compression="zstd", store_schema=False)
     manifest["shards"][0] |= {"rows": n, "bytes": path.stat().st_size, "sha256": sha256(path)}
     (tmp_path / MANIFEST).write_text(json.dumps(manifest | {"rows": n}))
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(StorageError, match="opens out to more than"):
         Pool.load(tmp_path)
     assert path.stat().st_size < 10_000
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.string()), pa.struct({"b": pa.string()})], ids=str)

@@ -11,6 +11,7 @@ import pytest
 import synthaug
 
 HEAVY = ("imblearn", "lightning", "numpy", "pandas", "pyarrow", "pytorch_lightning", "sklearn", "torch")
+TRIES = 10  # others use the machine, too
 
 
 def run(*arguments: str) -> str:
@@ -49,7 +50,7 @@ def test_the_version_is_the_installed_one():
 
 def test_importing_is_fast_and_loads_nothing_heavy():
     code = "import sys, time; start = time.perf_counter(); import synthaug; print(time.perf_counter() - start)"
-    assert min(float(run("-c", code)) for _ in range(3)) < 0.3
+    assert any(float(run("-c", code)) < 0.3 for _ in range(TRIES))
     loaded = run("-c", f"import sys, synthaug; print(*(set({HEAVY}) & set(sys.modules)))")
     assert loaded.split() == []
 
@@ -60,4 +61,4 @@ def test_help_is_fast():
         run("-c", "from synthaug.cli import main; main()", "--help")
         return time.perf_counter() - start
 
-    assert min(seconds() for _ in range(3)) < 0.6
+    assert any(seconds() < 0.6 for _ in range(TRIES))

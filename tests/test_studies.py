@@ -222,8 +222,15 @@ def test_what_cannot_be_known_again_is_refused(tmp_path):
     assert identity(ring) == identity(ring)
 
 
+def held(n_megabytes):
+    """The sum of an array that is held for long enough to be seen on a busy machine."""
+    array = np.ones(n_megabytes * 2**17)
+    time.sleep(0.3)
+    return array.sum()
+
+
 def test_memory_is_measured():
-    result, seconds, peak = measured(lambda: np.ones(40 * 2**17).sum())
+    result, seconds, peak = measured(held, 40)
     assert result == 40 * 2**17
     assert seconds > 0
     if sys.platform == "linux":
@@ -255,11 +262,11 @@ class Terminal:
         pass
 
 
-@pytest.mark.parametrize(("progress", "seconds", "shown"), [(None, 0, False), (None, 0.2, True), (False, 0.2, False)])
-def test_a_bar_is_shown_on_a_terminal_when_it_takes_long(monkeypatch, progress, seconds, shown):
-    monkeypatch.setattr(studies, "_PATIENCE", 0.05)
+@pytest.mark.parametrize(("progress", "patience", "shown"), [(None, 60, False), (None, 0.1, True), (False, 0.1, False)])
+def test_a_bar_is_shown_on_a_terminal_when_it_takes_long(monkeypatch, progress, patience, shown):
+    monkeypatch.setattr(studies, "_PATIENCE", patience)
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    run_cells(lambda cell: time.sleep(seconds) or {}, [1, 2], key=identity, progress=progress)
+    run_cells(lambda cell: time.sleep(0.3) or {}, [1, 2], key=identity, progress=progress)
     assert ("comparing" in terminal.text) == shown
 
 

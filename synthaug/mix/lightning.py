@@ -423,7 +423,8 @@ def _warn_of_random(dataset: Any, reading: Mapping[str, Any]) -> None:
     """Warn of a data set whose images change from one reading to the next, as those that it crops at random do."""
     with isolated(0):
         once, again = ([dataset[i] for i in range(min(_GLANCED, len(dataset)))] for _ in range(2))
-    if not np.array_equal(read_images(once, **reading).records, read_images(again, **reading).records):
+    first, second = (read_images(items, **reading).records for items in (once, again))
+    if not np.array_equal(first, second, equal_nan=True):
         warnings.warn(
             "The images of the training set change each time that they are read, and the generator learns one changed "
             "version of each: let the data set give plain images, and pass what changes them as `transform=`, which is "
