@@ -64,7 +64,7 @@ LONG_TAILS = [
     Setting("letters", 150, 5),
     Setting("fashion", 500, 10),
 ]
-SEEDS, SEEDS_NOT_RARE, SEEDS_CHOSEN = 5, 3, 3
+SEEDS, SEEDS_NOT_RARE = 5, 3
 BALANCED = [Setting(name, n, n) for name in ("digits", "mnist", "letters", "fashion", "emoji") for n in (10, 50)]
 MORE_BALANCED = [Setting(name, n, n) for name in ("digits", "mnist") for n in (5, 20)]
 
@@ -144,7 +144,7 @@ class Task(NamedTuple):
 
 
 TASKS = (
-    Task(LONG_TAILS, "balanced", ("margin", "warp_margin", "both_margin"), 0.01, SEEDS_CHOSEN, LONG_TAILS),
+    Task(LONG_TAILS, "balanced", ("margin", "warp_margin", "both_margin"), 0.01, SEEDS, LONG_TAILS),
     Task(BALANCED + MORE_BALANCED, "real", ("warp_plain", "warp_half"), 0.04, SEEDS_NOT_RARE, BALANCED),
 )
 SETTINGS = [setting for task in TASKS for setting in task.settings]

@@ -8,7 +8,9 @@ import io
 import json
 import subprocess
 import tarfile
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,11 +55,10 @@ def mnist() -> Images:
 def fashion() -> Images:
     """Fashion-MNIST, 28 x 28 (a Debian package, MIT), 1,500 of each class."""
     package = _fetch("dataset-fashion-mnist_*.deb", ["apt-get", "download", "dataset-fashion-mnist"], FASHION)
-    subprocess.run(["dpkg-deb", "-x", package, CACHE / "fashion"], check=True)
-    folder = CACHE / "fashion/usr/share/datasets/fashion-mnist"
-    kinds = ("images-idx3", "labels-idx1")
-    files = [folder / f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in kinds]
-    raw = [np.frombuffer(gzip.decompress(file.read_bytes()), np.uint8) for file in files]
+    names = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+    with _unpacked(package) as folder:
+        files = [folder / "usr/share/datasets/fashion-mnist" / name for name in names]
+        raw = [np.frombuffer(gzip.decompress(file.read_bytes()), np.uint8) for file in files]
     x = np.concatenate([raw[0][16:], raw[2][16:]]).reshape(-1, 28, 28)
     y = np.concatenate([raw[1][8:], raw[3][8:]]).astype(int)
     rng = np.random.default_rng(0)
@@ -85,11 +86,11 @@ def emoji() -> Images:
 def letters() -> Images:
     """The letters A to J, 28 x 28, white on black, in one font of each family (a Debian package, free)."""
     package = _fetch("fonts-aenigma_*.deb", ["apt-get", "download", "fonts-aenigma"], FONTS)
-    subprocess.run(["dpkg-deb", "-x", package, CACHE / "fonts"], check=True)
-    families: dict[str, Path] = {}
-    for file in sorted((CACHE / "fonts").rglob("*.ttf")):
-        families.setdefault(ImageFont.truetype(file).getname()[0][:6].lower(), file)
-    x = np.stack([_letter(letter, file) for letter in "ABCDEFGHIJ" for file in families.values()])
+    with _unpacked(package) as folder:
+        families: dict[str, Path] = {}
+        for file in sorted(folder.rglob("*.ttf")):
+            families.setdefault(ImageFont.truetype(file).getname()[0][:6].lower(), file)
+        x = np.stack([_letter(letter, file) for letter in "ABCDEFGHIJ" for file in families.values()])
     y = np.repeat(np.arange(10), len(families))
     drawn = (x.max((1, 2)) - x.min((1, 2))) > 0  # not every font has every letter
     return Images(x[drawn], y[drawn])
@@ -114,6 +115,14 @@ def _on_white(data: bytes) -> np.ndarray:
     white = Image.new("RGBA", image.size, "white")
     white.alpha_composite(image)
     return np.asarray(white.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR))
+
+
+@contextmanager
+def _unpacked(package: Path) -> Iterator[Path]:
+    """The files of a Debian package, in a folder of this process alone: others may unpack it at the same time."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
+        yield Path(folder)
 
 
 def _fetch(pattern: str, command: list[str], digest: str) -> Path:

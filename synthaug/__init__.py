@@ -67,6 +67,7 @@ _HOME = {
     "privacy_risk": "synthaug.evaluate.privacy",
     "read_images": "synthaug.images",
     "select": "synthaug.selection",
+    "write_images": "synthaug.image_folders",
 }
 
 __all__ = [*sorted(_HOME), "__version__"]

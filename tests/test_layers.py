@@ -18,7 +18,7 @@ PARTS = {
     ),
     1: "codecs generators pool evaluate report",
     2: "opened selection",
-    3: "synthesizer",
+    3: "image_folders synthesizer",
     4: "mix",
     ROOF: "config decisions testing",
     ROOF + 1: "auto",
