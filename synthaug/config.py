@@ -252,7 +252,7 @@ def _groups(config: StudyConfig, table: pd.DataFrame) -> pd.Series | None:
 
 def _first_split(config: StudyConfig, X: pd.DataFrame, y: pd.Series, groups: pd.Series | None) -> Split:
     with heard():  # the study tells it
-        return make_splits(config.folds, X, y, as_seed(config.seed), groups)[0]
+        return make_splits(config.folds, X, y, as_seed(config.seed), groups, name="folds")[0]
 
 
 def _check_size(train: np.ndarray, test: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from synthaug.evaluate.paired import Split, check_groups, make_splits
 from synthaug.evaluate.priors import Prior, update
 from synthaug.evaluate.results import Comparison
 from synthaug.evaluate.signal import Signal, label_signal
+from synthaug.evaluate.stats import resampled_t_columns
 from synthaug.evaluate.training import check_items, compare_training
-from synthaug.evaluate.wording import Unit, markdown_table
+from synthaug.evaluate.wording import Unit, markdown_table, unsettled
 from synthaug.features import Features
 from synthaug.labels import check_labels
 from synthaug.rng import RandomState, as_seed, derive
@@ -100,7 +101,8 @@ def choose_training(
     The candidates are judged by `compare_training` on inner splits of `dataset`, which are its training items: half of
     the splits judge all, the other half the better half of them. Every candidate is expected to gain nothing, or what
     you say in `expected`, give or take `spread`, and moves from there as far as the splits are clear. The answer is
-    "none" unless a gain is as likely as `sure` then: chance alone must not choose.
+    "none" unless a gain is as likely as `sure` then: chance alone must not choose. The reason also says if another
+    candidate is as good for all that can be told, and if a gain was measured that `spread` hardly allows for.
 
     Args:
         candidates: By name, functions `(dataset, indices, seed)` to what is trained on, as in `compare_training`.
@@ -151,7 +153,7 @@ def choose_training(
     problems += [] if 0.5 <= sure < 1 else [f"Expected `sure` from 0.5 to below 1, got {sure!r}."]
     problems += _gain_problems(expected, candidates, spread)
     raise_problems(problems, ParameterError)
-    places = inner_splits(splits, range(len(dataset)), classes, seed, groups)
+    places = inner_splits(splits, range(len(dataset)), classes, seed, groups, name="splits")
     if len(places) < _LEAST:
         raise ParameterError(
             f"Expected `splits` to give at least {_LEAST} inner splits, got {len(places)}: so few do not tell how much "
@@ -177,10 +179,40 @@ def choose_training(
     if signal is None or signal.there:
         found = knock_out(judge, candidates, places, {"model": before}, metric=metric, seed=seed)
     named = metric or (found[0].metrics[0] if found else "score")
-    return decide(
+    decision = decide(
         found, before, estimator="model", metric=named, signal=signal,
         elsewhere="expected before", caution=1.0, sure=sure,
     )  # fmt: skip
+    asides = [*_unsettled(found, decision, named, sure), *_surprising(found, decision, named, spread)]
+    return replace(decision, reason=" ".join([decision.reason, *asides]))
+
+
+def _unsettled(found: Sequence[Comparison], decision: Decision, metric: str, sure: float) -> Iterator[str]:
+    """Which candidates would have been taken as well, if the choice does not surpass them beyond chance."""
+    if decision.choice == NONE:
+        return
+    differences = pd.concat([_differences(one, metric, "model") for one in found], ignore_index=True)
+    likely = decision.table.loc[_chances(decision.table) > sure, "candidate"]
+    others = [name for name in likely if name != decision.choice]
+    behind = differences[others].sub(differences[decision.choice], axis=0).to_numpy()
+    sizes = pd.concat([one.splits for one in found])
+    high = resampled_t_columns(behind, sizes["n_train"], sizes["n_test"])[:, 2]
+    level = [name for name, most in zip(others, high, strict=True) if most >= 0]
+    if level:
+        yield unsettled(decision.choice, level)
+
+
+def _surprising(found: Sequence[Comparison], decision: Decision, metric: str, spread: float) -> Iterator[str]:
+    """The largest gain that was measured, if it counts for less than half because hardly any such was expected."""
+    table = decision.table
+    far = table[(table["seen"] > table["expected"] + _HALF * spread) & (table["gain"] < table["seen"] / 2)]
+    for row in far.nlargest(1, "seen").to_dict("records"):
+        unit = _unit(found, metric)
+        yield (
+            f"{row['candidate']} gained {unit.signed(row['seen'])} when measured, far more than expected "
+            f"({unit.signed(row['expected'])}, give or take {unit.plain(spread)}), so less than half of it counts: if "
+            f"you expect such gains, set `spread` above {spread:g}."
+        )
 
 
 def _gain_problems(expected: Any, candidates: Iterable[str], spread: float) -> Iterator[str]:
@@ -220,7 +252,9 @@ def check_candidates(candidates: Mapping[str, Any], fits: Callable[[Any], bool],
     raise_problems(problems, ParameterError)
 
 
-def inner_splits(cv: Any, X: Any, y: pd.Series | None, seed: int, groups: Any = None) -> list[Split]:
+def inner_splits(
+    cv: Any, X: Any, y: pd.Series | None, seed: int, groups: Any = None, *, name: str = "cv"
+) -> list[Split]:
     """The splits that a choice is made on, as `make_splits` takes and checks them; by default three folds, twice.
 
     Where a class has two rows or groups they are two folds, three times.
@@ -229,12 +263,12 @@ def inner_splits(cv: Any, X: Any, y: pd.Series | None, seed: int, groups: Any = 
     (6, 6)
     """
     if cv is not None:
-        return make_splits(cv, X, y, seed, groups)
+        return make_splits(cv, X, y, seed, groups, name=name)
     codes = np.arange(len(X)) if groups is None else check_groups(groups, X, len(X))
     classes = np.zeros(len(X)) if y is None else y.to_numpy()
     folds = min(_FOLDS, int(pd.Series(codes).groupby(classes, sort=False).nunique().min()))
     if folds < 2:
-        return make_splits(None, X, y, seed, groups)  # an error that names the class
+        return make_splits(None, X, y, seed, groups, name=name)  # an error that names the class
     repeats = _FOLDS * _REPEATS // folds
     if groups is None:
         splitter = RepeatedKFold if y is None else RepeatedStratifiedKFold
@@ -318,7 +352,7 @@ def decide(
     Leave the data alone: it cannot be told that anything can be learned of the labels (area under the ROC curve 0.51, p = 0.80).
     """  # noqa: E501
     table, name = _table(found, before, metric, estimator, caution), metric.replace("_", " ")
-    chance = pd.Series(stats.norm.cdf(table["gain"] / ((table["high"] - table["low"]) / (2 * _HALF))))
+    chance = _chances(table)
     likely = chance > sure
     if signal is not None and not signal.there:
         reason = (
@@ -338,7 +372,7 @@ def decide(
     else:
         place = int(table["gain"].where(likely).argmax())
         best = table.iloc[place].to_dict()
-        unit = Unit(metric, all(one.unit(metric).share for one in found))
+        unit = _unit(found, metric)
         asked = f" ({_percent(chance[place])} sure, asked for: {_percent(sure)})" if sure > 0.5 else ""
         reason = (
             f"Take {best['candidate']}: expected to add {unit.told(best)}{asked}, after {unit.signed(best['seen'])} on "
@@ -346,6 +380,15 @@ def decide(
         )
         return Decision(str(best["candidate"]), reason, table, signal)
     return Decision(NONE, f"Leave the data alone: {reason}", table, signal)
+
+
+def _chances(table: pd.DataFrame) -> pd.Series:
+    """How probable it is that each candidate gains."""
+    return pd.Series(stats.norm.cdf(table["gain"] / ((table["high"] - table["low"]) / (2 * _HALF))))
+
+
+def _unit(found: Sequence[Comparison], metric: str) -> Unit:
+    return Unit(metric, all(one.unit(metric).share for one in found))
 
 
 def _percent(chance: float) -> str:

@@ -72,12 +72,12 @@ def _table(folder: Path, *, seed: int, echo: Callable[[str], object]) -> Finding
     echo(f"Comparing {len(arms)} arms with {len(_estimators())} classifiers on 10 paired splits, a minute or so ...")
     comparison = compare(arms, _estimators(), X, y, random_state=seed, n_jobs=-1)
     grown = augment(X.assign(diagnosis=y), "diagnosis", amount=AMOUNT, flag="synthetic", random_state=seed)
-    made = grown[grown["synthetic"]].drop(columns=["synthetic", "diagnosis"]).reset_index(drop=True)
+    made = grown[grown["synthetic"]].drop(columns="synthetic").reset_index(drop=True)
     _write(folder / "augmented.csv", grown.to_csv(index=False))
     return Findings(
         comparison,
-        fidelity={"vae": fidelity(X, made, random_state=seed)},
-        privacy={"vae": privacy_risk(X, made, rest, random_state=seed)},
+        fidelity={"vae": fidelity(X.assign(diagnosis=y), made, target="diagnosis", random_state=seed)},
+        privacy={"vae": privacy_risk(X, made.drop(columns="diagnosis"), rest, random_state=seed)},
         examples={"vae": grown.groupby(["diagnosis", "synthetic"]).head(3)},
     )
 

@@ -174,6 +174,15 @@ def test_a_handful_of_rows_is_not_called_noise():
     assert choose(KNeighborsClassifier(), X, y, CHEAP, cv=splits, random_state=0).signal.rarest == 3
 
 
+@pytest.mark.parametrize(("learnable", "there"), [(True, True), (False, False)])
+def test_a_rare_class_beside_common_ones_does_not_keep_noise_from_being_told(learnable, there):
+    rng = np.random.default_rng(0)
+    y = pd.Series([0] * 90 + [1] * 90 + [2] * 3)
+    X = pd.DataFrame(rng.normal(size=(183, 3)) + (y.to_numpy()[:, None] if learnable else 0)).rename(columns=str)
+    found = label_signal(X, y, make_splits(StratifiedKFold(3), X, y, 0), seed=0)
+    assert (found.there, found.rarest) == (there, 90)
+
+
 @pytest.mark.parametrize(
     ("model", "kind"),
     [

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
+from sklearn.model_selection import GroupKFold
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset
 
@@ -141,6 +142,21 @@ def test_attributes_of_the_data_set_are_lent_and_loaders_find_no_way_around(tmp_
         {"lent": arm}, lambda items, seed: sum(x for (x,) in items), lambda total, items: total, data, 3, random_state=0
     )
     assert (found.gains()["gain"] == 0).all()
+
+
+def test_classes_of_which_hardly_any_item_is_tested_on_are_told():
+    labels = ["common"] * 17 + ["rare"] * 8 + ["rarest"] * 5
+    settings = {"train": train_mean, "score": near, "dataset": NUMBERS, "splits": 5, "random_state": 0}
+    found = compare_training({"again": None}, labels=labels, **settings)
+    assert found.to_markdown().endswith(
+        "\n\nFew test items a split: class 'rarest' has 1, 'rare' has 1 to 2. One item moves the recall of its class "
+        "by up to 100 points, and scores that weigh classes alike by up to 33.3: test more of them with fewer folds, "
+        "collect more, or merge classes."
+    )
+    assert Comparison.from_dict(found.to_dict()).few_tested() == found.few_tested()
+    enough = compare_training({"again": None}, labels=["a"] * 15 + ["b"] * 15, **settings)
+    unknown = compare_training({"again": None}, **settings)
+    assert enough.notes() == unknown.notes() == []
 
 
 def test_several_kinds_of_model_and_several_scores():
@@ -308,12 +324,28 @@ def test_a_lightning_module_is_measured_as_it_is():
         ),
         ({"dataset": []}, "Expected at least one item in `dataset`, got none: pass the training data set."),
         ({"labels": ["a", "b"]}, "Expected as many labels as records, got 2 labels and 30 records."),
-        ({"splits": 31}, "Expected `cv` from 2 to 30, the number of rows, got 31."),
+        ({"splits": 31}, "Expected `splits` from 2 to 30, the number of rows, got 31."),
+        ({"splits": []}, "Expected `splits` to give at least one split, got none."),
+        (
+            {"splits": "five"},
+            "Expected `splits` to be None, a number of folds, an object with `split`, or a list of (train, test), got "
+            "'five'.",
+        ),
+        (
+            {"splits": GroupKFold(3)},
+            "`splits` (GroupKFold(n_splits=3, random_state=None, shuffle=False)) cannot split these 30 records: The "
+            "'groups' parameter should not be None.",
+        ),
+        (
+            {"splits": [([0, 1], [2, 3])], "groups": [0, 1, 0] + [2] * 27},
+            "Split 0: 1 groups have rows in both train and test: let `splits` keep them apart, such as `GroupKFold()`, "
+            "or leave `groups` out.",
+        ),
         ({"splits": [([0, 1], [1, 2])]}, "Split 0: 1 rows are in both train and test (first 1): take them apart."),
         (
             {"splits": [([0, 1], [2])], "labels": ["a", "b", "c"] * 10},
             "Split 0: class 'c' is among the test rows and not among the training rows: use stratified folds "
-            "(`cv=None`), merge the class with another, or drop it.",
+            "(`splits=None`), merge the class with another, or drop it.",
         ),
         (
             {"score": lambda model, items: np.nan},

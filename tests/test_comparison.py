@@ -430,9 +430,9 @@ def test_groups_that_a_split_tears_apart_are_refused(problem):
         compare(DUP, NB, X, y, cv=TimeSeriesSplit(3), groups=np.arange(240) // 90, random_state=0)
     assert str(caught.value) == (
         "2 problems:\n"
-        "- Split 0: 1 groups have rows in both train and test: use a `cv` that keeps them apart, such as "
+        "- Split 0: 1 groups have rows in both train and test: let `cv` keep them apart, such as "
         "`GroupKFold()`, or leave `groups` out.\n"
-        "- Split 1: 1 groups have rows in both train and test: use a `cv` that keeps them apart, such as "
+        "- Split 1: 1 groups have rows in both train and test: let `cv` keep them apart, such as "
         "`GroupKFold()`, or leave `groups` out."
     )
 
@@ -607,6 +607,16 @@ def test_recalls_and_their_gains(problem):
     expected = corrected_resampled_t(yes["dup"] - yes["real"], 180, 60, 0.9)
     row = found.gains_by_class(level=0.9).set_index(["label", "estimator"]).loc[("yes", "nb")]
     assert (row["gain"], row["low"], row["high"]) == pytest.approx((expected.gain, expected.low, expected.high))
+
+
+def test_classes_of_which_hardly_any_row_is_tested_on_are_told():
+    y = np.repeat([0, 1], [40, 4])
+    splits = [(np.setdiff1d(np.arange(44), test), np.array(test)) for test in ([0, 1, 2, 40, 41], [3, 4, 5, 42, 43])]
+    found = compare({"again": None}, GaussianNB(), np.arange(44.0)[:, None], y, cv=splits, random_state=0)
+    assert found.notes() == [
+        "Few test rows a split: class '1' has 2. One row moves the recall of its class by up to 50 points, and scores "
+        "that weigh classes alike by up to 25.0: test more of them with fewer folds, collect more, or merge classes."
+    ]
 
 
 def test_costs(problem):

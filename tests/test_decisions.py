@@ -90,6 +90,46 @@ def test_the_gain_is_shrunk_from_zero_by_the_stated_spread():
     assert abs(row["gain"]) < abs(row["seen"])
 
 
+def drifting(least, most):
+    """Three splits of one item more each are told apart by which items are trained on."""
+    moves = np.linspace(least, most, 3)
+    return lambda dataset, indices, seed: [
+        dataset[i] + moves[int(0 not in indices) + int(8 in indices)] for i in indices
+    ]
+
+
+def level_of(mean, items):
+    return mean / 10
+
+
+def test_a_gain_that_is_hardly_expected_is_said_to_count_for_less():
+    arms = {"huge": drifting(0.2, 2.2)}
+    decision = choose_training(arms, train, level_of, [5.0] * 24, THIRDS, random_state=0)
+    row = decision.table.iloc[0]
+    assert row["seen"] == pytest.approx(0.12)
+    assert 0 < row["gain"] < 0.06
+    told = (
+        "huge gained +12.0 when measured, far more than expected (0.0, give or take 3.0), so less than half of it "
+        "counts: if you expect such gains, set `spread` above 0.03."
+    )
+    assert decision.reason.endswith(f". {told}")
+    wide = choose_training(arms, train, level_of, [5.0] * 24, THIRDS, spread=0.3, random_state=0)
+    known = choose_training(arms, train, level_of, [5.0] * 24, THIRDS, expected={"huge": 0.1}, random_state=0)
+    small = choose_training({"small": drifting(-0.8, 1.2)}, train, level_of, [5.0] * 24, THIRDS, random_state=0)
+    assert small.table["gain"].item() < small.table["seen"].item() / 2, "shrunk, yet no surprise"
+    for one in (wide, known, small):
+        assert "when measured" not in one.reason
+
+
+def test_candidates_that_are_as_good_are_named_as_a_comparison_names_them():
+    arms = {"best": drifting(0.4, 0.7), "near": drifting(0.3, 0.75), "least": drifting(0.3, 0.55), "harms": nearer}
+    decision = choose_training(arms, train, level_of, [5.0] * 24, THIRDS, random_state=0)
+    assert decision.choice == "best"
+    assert decision.reason.endswith(" expected before. best is not ahead of near beyond chance: take what costs least.")
+    alone = choose_training({"best": arms["best"]}, train, level_of, [5.0] * 24, THIRDS, random_state=0)
+    assert alone.reason.endswith(" expected before.")
+
+
 def test_a_choice_starts_from_what_is_expected():
     """A gain known from elsewhere decides where the splits say little, and gives way where they say much."""
     known = {"same": 0.02}

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -300,6 +301,7 @@ def test_a_large_study_stays_small():
         verdict=lambda: "Much was tried.",
         unit=lambda metric, minus: Unit(metric, True, minus),
         idle=dict,
+        few_tested=str,
         level=lambda metric: arms,
     )
     rng = np.random.default_rng(0)
@@ -328,8 +330,22 @@ def test_an_interval_that_leaves_the_figure_has_an_arrow():
     scores = found.scores.copy()
     ours = scores["arm"] == "ours"
     scores.loc[ours, "score"] += np.random.default_rng(0).normal(scale=0.2, size=ours.sum())
-    assert 'class="arrow open"' in page(comparison({"ours": 0.0}, scores=scores))
+    told = "An arrow: the interval goes on beyond the figure; its numbers are beside it."
+    html = page(comparison({"ours": 0.0}, scores=scores))
+    sections = [part for part in html.split("<section ")[1:] if 'class="arrow open"' in part]
+    assert len(sections) == 2
+    assert all(told in part for part in sections)
+    assert html.count(told) == len(sections), "where there is none, none is explained"
     assert 'class="arrow' not in page(found)
+    assert told not in page(found)
+
+
+def test_classes_of_which_hardly_any_row_is_tested_on_are_told():
+    found = comparison({"ours": 0.05})
+    told = "Few test rows a split: class 'yes' has 1 to 2. One row moves the recall of its class by up to 100 points"
+    assert told not in Reader(page(found)).words()
+    rare = replace(found, data={**found.data, "few_tested": {"yes": [1, 2]}})
+    assert told in Reader(page(rare)).words()
 
 
 def test_scores_that_are_no_shares_have_no_points():

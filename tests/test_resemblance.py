@@ -174,6 +174,75 @@ def test_a_pool_stands_for_its_records_with_their_labels_as_the_target(tables, f
         fidelity(images, images, target="y", features=lambda x: x.reshape(len(x), -1))
 
 
+def long_tailed(counts, seed, classes="abc"):
+    rng, y = np.random.default_rng(seed), np.repeat(list(classes), counts)
+    return pd.DataFrame({"u": rng.normal(np.repeat([0, 4, 8], counts)), "v": rng.normal(size=len(y)), "y": y})
+
+
+UNLIKE = (
+    "Classes have unlike shares, which alone would tell the records apart: but for `columns`, as many records of each "
+    "class are compared"
+)
+
+
+def test_shares_of_classes_alone_do_not_tell_records_apart():
+    """Other records of the very same classes, in other shares, in every form in which labels come."""
+    real, made = long_tailed([300, 60, 40], 0), long_tailed([100, 100, 100], 1)
+    pool = Pool.of(made.drop(columns="y"), made["y"], Source("by hand", "", 0))
+    known, bare = Pool.of(real.drop(columns="y"), real["y"], Source("by hand", "", 0)), real.drop(columns="y")
+    unaware = fidelity(bare, made.drop(columns="y"), random_state=0)
+    assert unaware.two_sample_low > 0.55
+    assert unaware.kernel_low > 0
+    assert unaware.notes == ()
+    for found in (
+        fidelity(real, made, target="y", random_state=0),
+        fidelity(real, pool, target="y", random_state=0),
+        fidelity(bare, pool, labels=(real["y"], made["y"]), random_state=0),
+        fidelity(known, pool, random_state=0),
+    ):
+        assert found.n_used == 200, "100, 60 and 40"
+        assert found.two_sample_low < 0.5
+        assert found.kernel_low < 0 < found.kernel_high, "blocks of the draw are alike as well"
+        assert found.notes == (f"{UNLIKE}.",)
+        assert found.columns["shift"].max() > 0.2, "of all records"
+    assert np.isnan(found.tstr), "labels that nobody asked for are not learned"
+    unknown = fidelity(bare, pool, random_state=0)
+    assert unknown.two_sample_accuracy == unaware.two_sample_accuracy
+    assert unknown.notes == (
+        "The synthetic records have labels and others have none here: classes of unlike shares alone tell them apart. "
+        "Pass `target` or `labels`, and as many records of each class are compared.",
+    )
+
+
+def test_shares_of_classes_of_images_as_well():
+    def images(counts, seed):
+        y = np.repeat([0, 1], counts)
+        noise = np.random.default_rng(seed).integers(0, 100, (len(y), 8, 8))
+        return (noise + 100 * y[:, None, None]).astype(np.uint8), y
+
+    real, made = read_images(images([120, 20], 0)), read_images(images([30, 90], 1))
+    found = fidelity(real, made, random_state=0)
+    assert (found.n_used, found.notes) == (50, (f"{UNLIKE}.",))
+    assert found.two_sample_low < 0.5 < fidelity(real.records, made.records, random_state=0).two_sample_low
+
+
+def test_classes_that_a_side_lacks_are_left_out_and_named():
+    real, made, held = long_tailed([300, 40, 30], 0), long_tailed([0, 90, 90], 1), long_tailed([150, 20, 15], 2)
+    found = fidelity(real, made, holdout=held, target="y", random_state=0)
+    assert found.n_used == 20 + 15
+    assert found.notes[0] == found.reference.notes[0] == f"{UNLIKE} and none of class 'a', which a side lacks."
+    assert found.recall > 0.5
+    samples = Samples.of(real, made, held, None, "y", None)
+    drawn = samples.draw(30, 0)
+    counts = [np.bincount(codes).tolist() for codes in drawn.drawn_codes.values()]
+    assert counts[0] == counts[1] == counts[2]
+    assert sum(counts[0]) == 30
+    apart = fidelity(real[:300], real[300:], labels=(["a"] * 299 + ["b"], ["b"] * 70), random_state=0)
+    assert apart.n_used == 1
+    alike = fidelity(real, held, target="y", random_state=0)
+    assert (alike.n_used, alike.notes) == (len(held), ()), "shares that differ by chance at most are left"
+
+
 def test_records_of_any_kind_by_their_features():
     rng = np.random.default_rng(0)
     y = np.arange(60) % 2

@@ -16,7 +16,7 @@ from synthaug.errors import ParameterError, raise_problems
 from synthaug.evaluate import metrics
 from synthaug.evaluate.adapters import EstimatorArm
 from synthaug.evaluate.baselines import default_arms
-from synthaug.evaluate.paired import Split, Study, is_pool, leaks, make_splits, score_cell
+from synthaug.evaluate.paired import Split, Study, few_tested, is_pool, leaks, make_splits, score_cell
 from synthaug.evaluate.results import Comparison, collect
 from synthaug.evaluate.studies import describe, identity, run_cells, versions
 from synthaug.evaluate.wording import POOLED
@@ -91,6 +91,7 @@ def compare(
     splits = make_splits(cv, X, series, seed, groups)
     _check_pools(chosen, records, series, splits)
     skipped, data = _skipped(chosen, estimators, series.nunique()), describe(records, series)
+    data["few_tested"] = few_tested(series, splits)
     study = Study(records, labels, chosen, estimators, scorers, splits, skipped, seed)
     cells = [(arm, number) for arm in chosen for number in range(len(splits))]
     work = functools.partial(score_cell, study)

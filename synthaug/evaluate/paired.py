@@ -23,13 +23,27 @@ from synthaug.fingerprint import row_hashes
 from synthaug.rng import derive
 from synthaug.schema import plain
 
-__all__ = ["Split", "Study", "check_groups", "is_pool", "leaks", "make_splits", "score_cell", "seeded", "take"]
+__all__ = [
+    "Split",
+    "Study",
+    "check_groups",
+    "few_tested",
+    "is_pool",
+    "leaks",
+    "make_splits",
+    "score_cell",
+    "seeded",
+    "take",
+]
 
 Split = tuple[np.ndarray, np.ndarray]
 _FOLDS, _REPEATS = 5, 2
+_FEW = 3  # test rows of a class
 
 
-def make_splits(cv: Any, X: Any, y: pd.Series | None, seed: int, groups: Any = None) -> list[Split]:
+def make_splits(
+    cv: Any, X: Any, y: pd.Series | None, seed: int, groups: Any = None, *, name: str = "cv"
+) -> list[Split]:
     """Positions of the training and test rows of every split.
 
     Args:
@@ -39,6 +53,7 @@ def make_splits(cv: Any, X: Any, y: pd.Series | None, seed: int, groups: Any = N
         y: The labels, `(n,)`, with a fresh index; None for records of no classes, whose folds are not stratified.
         seed: For the shuffling of the first two, and of an object whose `random_state` is None.
         groups: Rows of one group, `(n,)`, stay together; the first two then are stratified group folds.
+        name: What the caller calls `cv`, for messages.
 
     Raises:
         DataError: a class of a single row; rows or groups in both parts; a class that is tested on and not trained on;
@@ -51,21 +66,36 @@ def make_splits(cv: Any, X: Any, y: pd.Series | None, seed: int, groups: Any = N
     n = len(X) if y is None else len(y)
     names = None if groups is None else check_groups(groups, X, n)
     if cv is None or (isinstance(cv, int | np.integer) and not isinstance(cv, bool)):
-        pairs = _stratified(cv, y, n, seed, names)
+        pairs = _stratified(cv, y, n, seed, names, name)
     elif hasattr(cv, "split") and not isinstance(cv, str):
-        pairs = _split_by(_seeded_folds(cv, seed), X, y, names, n)
+        pairs = _split_by(_seeded_folds(cv, seed), X, y, names, n, name)
     elif isinstance(cv, Iterable) and not isinstance(cv, str):
         pairs = cv
     else:
         raise ParameterError(
-            "Expected `cv` to be None, a number of folds, an object with `split`, or a list of (train, test), "
+            f"Expected `{name}` to be None, a number of folds, an object with `split`, or a list of (train, test), "
             f"got {cv!r}."
         )
     splits = [(np.asarray(train), np.asarray(test)) for train, test in pairs]
     if not splits:
-        raise ParameterError("Expected `cv` to give at least one split, got none.")
-    raise_problems(problem for i, split in enumerate(splits) for problem in _split_problems(i, split, n, y, names))
+        raise ParameterError(f"Expected `{name}` to give at least one split, got none.")
+    raise_problems(
+        problem for i, split in enumerate(splits) for problem in _split_problems(i, split, n, y, names, name)
+    )
     return splits
+
+
+def few_tested(y: pd.Series, splits: list[Split]) -> dict[str, list[int]]:
+    """Classes of which a split tests fewer than 3 rows on average, and the fewest and the most that one tests.
+
+    >>> few_tested(pd.Series([0] * 5 + [1] * 4), [([], [0, 1, 2, 5]), ([], [2, 3, 4, 6, 7])])
+    {'1': [1, 2]}
+    """
+    labels = y.unique()
+    counts = np.array([y.iloc[test].value_counts().reindex(labels, fill_value=0) for _, test in splits])
+    few = counts.mean(axis=0) < _FEW
+    ends = zip(labels[few], counts.min(axis=0)[few], counts.max(axis=0)[few], strict=True)
+    return {str(label): [int(least), int(most)] for label, least, most in sorted(ends, key=lambda row: row[2])}
 
 
 def check_groups(groups: Any, X: Any, n: int) -> np.ndarray:
@@ -93,18 +123,18 @@ def _seeded_folds(cv: Any, seed: int) -> Any:
     return copied
 
 
-def _split_by(cv: Any, X: Any, y: pd.Series | None, groups: np.ndarray | None, n: int) -> list[Split]:
+def _split_by(cv: Any, X: Any, y: pd.Series | None, groups: np.ndarray | None, n: int, name: str) -> list[Split]:
     with warnings.catch_warnings():
         # Whether the groups are kept together is seen from the splits.
         warnings.filterwarnings("ignore", "The groups parameter is ignored", UserWarning)
         try:
             return list(cv.split(X, y, groups))
         except ValueError as error:
-            raise DataError(f"`cv` ({cv}) cannot split these {n} records: {error}") from error
+            raise DataError(f"`{name}` ({cv}) cannot split these {n} records: {error}") from error
 
 
 def _stratified(
-    cv: int | np.integer | None, labels: pd.Series | None, n: int, seed: int, groups: np.ndarray | None
+    cv: int | np.integer | None, labels: pd.Series | None, n: int, seed: int, groups: np.ndarray | None, name: str
 ) -> Iterable[Split]:
     y = pd.Series(np.zeros(n)) if labels is None else labels
     counts = Counter(y.tolist())
@@ -125,7 +155,7 @@ def _stratified(
                 f"Class {label!r} is in 1 group, and 2 are needed, to learn from one and test on the other."
             )
     if cv is not None and not 2 <= cv <= fewest:
-        raise ParameterError(f"Expected `cv` from 2 to {fewest}, the number of {what}{whose}, got {cv}.")
+        raise ParameterError(f"Expected `{name}` from 2 to {fewest}, the number of {what}{whose}, got {cv}.")
     if cv is None and fewest < _FOLDS:
         warnings.warn(
             f"The smallest class, {label!r}, has {fewest} {what}: {fewest} folds are used in place of {_FOLDS}, so the "
@@ -145,7 +175,9 @@ def _stratified(
     return [split for splitter in splitters for split in splitter.split(placeholder, y, groups)]
 
 
-def _split_problems(number: int, split: Split, n: int, y: pd.Series | None, groups: np.ndarray | None) -> list[str]:
+def _split_problems(
+    number: int, split: Split, n: int, y: pd.Series | None, groups: np.ndarray | None, name: str
+) -> list[str]:
     for part, rows in zip(("train", "test"), split, strict=True):
         if rows.ndim != 1 or not len(rows) or rows.dtype.kind not in "iu":
             return [f"Split {number}: expected the {part} rows as a non-empty list of positions (ints)."]
@@ -158,7 +190,7 @@ def _split_problems(number: int, split: Split, n: int, y: pd.Series | None, grou
     torn = None if groups is None else np.intersect1d(groups[train], groups[test])
     if torn is not None and len(torn):
         return [
-            f"Split {number}: {len(torn)} groups have rows in both train and test: use a `cv` that keeps them apart, "
+            f"Split {number}: {len(torn)} groups have rows in both train and test: let `{name}` keep them apart, "
             "such as `GroupKFold()`, or leave `groups` out."
         ]
     if y is None:
@@ -168,7 +200,7 @@ def _split_problems(number: int, split: Split, n: int, y: pd.Series | None, grou
     if missing:
         return [
             f"Split {number}: class {missing[0]!r} is among the test rows and not among the training rows: "
-            "use stratified folds (`cv=None`), merge the class with another, or drop it."
+            f"use stratified folds (`{name}=None`), merge the class with another, or drop it."
         ]
     if len(known) < 2:
         return [f"Split {number}: all training rows are of class {known[0]!r}, and two classes are needed."]

@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from synthaug.evaluate import likeness
 from synthaug.evaluate.columnwise import align_columns, pair_table, shift_table
 from synthaug.evaluate.metrics import class_recalls
-from synthaug.evaluate.samples import FEWEST, Samples, records_in
+from synthaug.evaluate.samples import FEWEST, Samples, opened, records_in
 from synthaug.evaluate.wording import markdown_table
 from synthaug.features import Features, table_features, usual_features
 from synthaug.rng import RandomState, as_seed, derive, numpy_rng
@@ -50,6 +50,9 @@ def fidelity(
 ) -> Fidelity:
     """Compare synthetic records with the real ones, column by column, pair by pair, and as a whole.
 
+    Where all sides have labels (given, or those of pools and data sets) and classes have other shares beyond chance, as
+    where rare classes were grown, all figures but `columns` are of as many records of each class, and a note says so.
+
     Args:
         real: The records that the generator was fitted on: a table, an array `(n, d)`, images, also as a PyTorch data
             set, or with `features` anything.
@@ -84,8 +87,8 @@ def fidelity(
     >>> float(found.columns["shift"][0]), found.precision, found.two_sample_accuracy
     (1.0, 0.0, 1.0)
     """
-    seed, real = as_seed(random_state), records_in(real, target)
-    features = usual_features(real) if features is None else features
+    seed, real = as_seed(random_state), opened(real)
+    features = usual_features(records_in(real, target)) if features is None else features
     samples = Samples.of(real, synthetic, holdout, features, target, labels).draw(max_rows, seed)
     x = samples.features(features or table_features(samples.parts["real"]))
     found = {name: _compared(samples, x, name, seed) for name in samples.parts if name != "real"}
@@ -121,7 +124,7 @@ class Fidelity:
         n_real: The number of real records.
         n_synthetic: The number of synthetic records.
         n_used: How many of each were drawn for all but `columns`.
-        notes: Why figures are NaN.
+        notes: Why figures are NaN, and what else to know of them.
         reference: The same figures of the held-out records in the place of the synthetic ones.
 
     >>> table = pd.DataFrame({"age": range(10)})
@@ -192,8 +195,11 @@ def _compared(samples: Samples, x: Mapping[str, np.ndarray], other: str, seed: i
     chosen = np.sort(numpy_rng(seed, "pairs").permutation(len(columns))[:_MOST_PAIRED])
     pairs = pair_table([columns[i].take(samples.rows["real"], samples.rows[other]) for i in chosen])
     notes = [
-        f"Column {name!r} has no shift: all its values are missing on one side."
-        for name in shifts.loc[shifts["shift"].isna(), "column"]
+        *samples.notes,
+        *(
+            f"Column {name!r} has no shift: all its values are missing on one side."
+            for name in shifts.loc[shifts["shift"].isna(), "column"]
+        ),
     ]
     if len(chosen) < len(columns):
         notes.append(f"Pairs are those of {len(chosen)} of the {len(columns)} columns, drawn by the seed.")

@@ -15,7 +15,7 @@ import pandas as pd
 
 from synthaug.errors import DataError, ParameterError, StorageError, SynthaugWarning, listed
 from synthaug.evaluate import stats
-from synthaug.evaluate.wording import POOLED, SURE, Unit, markdown_table, verdict
+from synthaug.evaluate.wording import POOLED, SURE, Unit, markdown_table, unsettled, verdict
 from synthaug.files import read_json, write_json
 from synthaug.schema import plain
 
@@ -50,7 +50,8 @@ class Comparison:
         arms: Names in order, "real" first.
         estimators: Names in order.
         seed: What to pass as `random_state` to get the same scores.
-        data: What was compared on: fingerprint, n (rows), columns (names), classes (label to count).
+        data: What was compared on: fingerprint, n (rows), columns (names), classes (label to count), and
+            few_tested: of classes of which a split tests fewer than 3 on average, the fewest and the most.
         versions: Of Python and packages.
 
     >>> from sklearn.datasets import make_classification
@@ -245,16 +246,32 @@ class Comparison:
 
     def _unsettled(self, metric: str) -> list[str]:
         best, *others = self.level(metric) or ("",)
-        if not others:
-            return []
-        return [f"{best} is not ahead of {listed(others, 3, told=str)} beyond chance: take what costs least."]
+        return [unsettled(best, others)] if others else []
 
     def notes(self) -> list[str]:
-        """What was left out and what failed, a sentence each."""
-        notes = [f"{arm} was not run with {name}: {reason}." for arm, name, reason in self.skipped]
+        """Which classes are hardly tested, what was left out and what failed."""
+        notes = [self.few_tested()] if self.few_tested() else []
+        notes += [f"{arm} was not run with {name}: {reason}." for arm, name, reason in self.skipped]
         for arm, rows in self.failures.groupby("arm", sort=False):
             notes.append(f"{arm} failed {len(rows)} times, first with {rows['error'].iloc[0]}")
         return notes
+
+    def few_tested(self) -> str:
+        """Of which classes a split tests so few that one of them sways the score, and what to do; else nothing."""
+        few = self.data.get("few_tested", {})
+        if not few:
+            return ""
+        noun = "row" if self.data.get("columns") else "item"
+        told = [
+            f"{label!r} has {least if least == most else f'{least} to {most}'}" for label, (least, most) in few.items()
+        ]
+        step = 100 / max(1, min(least for least, _ in few.values()))
+        swing = step / len(self.data["classes"])
+        return (
+            f"Few test {noun}s a split: class {listed(told, 5, told=str)}. One {noun} moves the recall of its class by "
+            f"up to {step:.0f} points, and scores that weigh classes alike by up to {swing:.1f}: test more of them "
+            "with fewer folds, collect more, or merge classes."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""

@@ -8,20 +8,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import chi2_contingency
 
 from synthaug.arrays import is_array
-from synthaug.errors import DataError, DataTypeError, ParameterError, raise_problems
+from synthaug.errors import DataError, DataTypeError, ParameterError, listed, raise_problems
 from synthaug.evaluate.attacks import column_kind
 from synthaug.features import NEEDED, Features, table_features
 from synthaug.images import read_images
 from synthaug.labels import Labels, check_target
 from synthaug.rng import numpy_rng
+from synthaug.schema import plain
 
-__all__ = ["FEWEST", "Samples", "records_in"]
+__all__ = ["FEWEST", "Samples", "opened", "records_in"]
 
 FEWEST = 20
 """How many records of each are needed to compare them as a whole."""
 
+_UNLIKE = 0.001  # p-value
 _WORDS = {"number": "numbers", "time": "times", "level": "categories"}
 
 
@@ -31,13 +34,17 @@ class Samples:
 
     Args:
         parts: The records; tables have the same columns in the same order.
-        codes: Codes of their labels, in the classes of the real ones; empty where there are no labels.
+        codes: Codes of their labels, in the classes of the real ones; empty where no labels were given.
+        labels: Their labels, of those that have any, also of those that came with them unasked.
         rows: The positions drawn of each.
+        notes: What is to be known of the draw.
     """
 
     parts: Mapping[str, Any]
     codes: Mapping[str, np.ndarray]
+    labels: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     rows: Mapping[str, np.ndarray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -54,6 +61,8 @@ class Samples:
         - `synthetic` has column 'b', which `real` lacks: drop it.
         """
         given = {"real": real, "synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
+        given = {name: opened(part) for name, part in given.items()}
+        known = {name: part.labels for name, part in given.items() if _is_labelled(part)}
         given = {name: records_in(part, target) for name, part in given.items()}
         if features is None:
             given = {
@@ -65,7 +74,10 @@ class Samples:
             raise_problems(problem for name, part in given.items() for problem in _unreadable(name, part))
             given = {name: _like(part[given["real"].columns], given["real"]) for name, part in given.items()}
             raise_problems(_column_problems(given))
-        return cls(given, _coded(given, target, labels))
+        asked = _asked(given, target, labels)
+        coding = Labels.of(asked["real"]) if asked else None
+        codes = {name: coding.encode(values) for name, values in asked.items()} if coding else {}
+        return cls(given, codes, asked or known)
 
     @property
     def is_table(self) -> bool:
@@ -83,7 +95,7 @@ class Samples:
         return {name: codes[self.rows[name]] for name, codes in self.codes.items()}
 
     def draw(self, most: int, seed: int) -> Samples:
-        """As many records of each in random order, at most `most`.
+        """As many records of each in random order, at most `most`; as many of each class, if shares are unlike.
 
         >>> array = np.arange(60).reshape(30, 2)
         >>> Samples.of(array, array[:25], None, None, None, None).draw(100, 0).n_used
@@ -91,9 +103,23 @@ class Samples:
         """
         if most < FEWEST:
             raise ParameterError(f"Expected `max_rows` of at least {FEWEST}, got {most!r}.")
-        n = min(most, *map(len, self.parts.values()))
-        rows = {name: numpy_rng(seed, "rows", name).permutation(len(part))[:n] for name, part in self.parts.items()}
-        return replace(self, rows=rows)
+        orders = {name: numpy_rng(seed, "rows", name).permutation(len(part)) for name, part in self.parts.items()}
+        classes = _Classes.of(self.labels) if self.labels.keys() == self.parts.keys() else None
+        notes = classes.notes() if classes else self._unlabelled()
+        if classes and classes.unlike:
+            counts = classes.shared(most, seed)
+            rows = {name: classes.drawn(name, order, counts, seed) for name, order in orders.items()}
+        else:
+            rows = {name: order[: min(most, *map(len, self.parts.values()))] for name, order in orders.items()}
+        return replace(self, rows=rows, notes=notes)
+
+    def _unlabelled(self) -> tuple[str, ...]:
+        if len(set(self.labels.get("synthetic", ()))) < 2:
+            return ()
+        return (
+            "The synthetic records have labels and others have none here: classes of unlike shares alone tell them "
+            "apart. Pass `target` or `labels`, and as many records of each class are compared.",
+        )
 
     def without(self, column: Any) -> Samples:
         """The same tables without one column."""
@@ -122,6 +148,69 @@ class Samples:
         return {name: x.astype(float) for name, x in found.items()}
 
 
+@dataclass(frozen=True, eq=False)
+class _Classes:
+    """Codes of the classes of each part, in classes of them all."""
+
+    names: Sequence[Any]
+    codes: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, labels: Mapping[str, Sequence[Any]]) -> _Classes:
+        values = [np.asarray(part, object) for part in labels.values()]
+        codes, names = pd.factorize(np.concatenate(values))
+        parts = np.split(codes, np.cumsum([len(part) for part in values])[:-1])
+        return cls(names, dict(zip(labels, parts, strict=True)))
+
+    @property
+    def counts(self) -> np.ndarray:
+        """`(parts, classes)`."""
+        return np.array([np.bincount(codes, minlength=len(self.names)) for codes in self.codes.values()])
+
+    @property
+    def unlike(self) -> bool:
+        """Whether shares of classes differ beyond chance, by the chi-squared test, and any class is in all parts."""
+        return bool(self.counts.min(axis=0).any() and chi2_contingency(self.counts).pvalue < _UNLIKE)
+
+    def shared(self, most: int, seed: int) -> np.ndarray:
+        """How many of each class all parts have; where these are more than `most`, as many of them by chance."""
+        counts = self.counts.min(axis=0)
+        return numpy_rng(seed, "classes").multivariate_hypergeometric(counts, min(most, counts.sum()))
+
+    def drawn(self, name: str, order: np.ndarray, counts: np.ndarray, seed: int) -> np.ndarray:
+        """The first rows in this order that make up these counts, shuffled: rare classes came early."""
+        codes = pd.Series(self.codes[name][order])
+        first = order[codes.groupby(codes).cumcount().to_numpy() < counts[codes]]
+        return np.asarray(numpy_rng(seed, "shuffled", name).permutation(first))
+
+    def notes(self) -> tuple[str, ...]:
+        if not self.unlike:
+            return ()
+        lost = [plain(name) for name, n in zip(self.names, self.counts.min(axis=0), strict=True) if not n]
+        without = f" and none of class {listed(lost)}, which a side lacks" if lost else ""
+        return (
+            "Classes have unlike shares, which alone would tell the records apart: but for `columns`, as many records "
+            f"of each class are compared{without}.",
+        )
+
+
+def opened(part: Any) -> Any:
+    """What a pool in a folder or a PyTorch data set of images holds; anything else is left as it is.
+
+    >>> opened([1, 2])
+    [1, 2]
+    """
+    if hasattr(part, "blank"):  # of a pool in a folder
+        part = part.load()
+    if any(kind.__name__ == "Dataset" for kind in type(part).__mro__):  # torch is not imported here
+        part = read_images(part)
+    return part
+
+
+def _is_labelled(part: Any) -> bool:
+    return not isinstance(part, pd.DataFrame) and hasattr(part, "records") and hasattr(part, "labels")
+
+
 def records_in(part: Any, target: Any = None) -> Any:
     """The records of a pool, of a PyTorch data set of images, or of what `read_images` gives.
 
@@ -130,11 +219,8 @@ def records_in(part: Any, target: Any = None) -> Any:
     >>> records_in([1, 2])
     [1, 2]
     """
-    if hasattr(part, "blank"):  # of a pool in a folder
-        part = part.load()
-    if any(kind.__name__ == "Dataset" for kind in type(part).__mro__):  # torch is not imported here
-        part = read_images(part)
-    if isinstance(part, pd.DataFrame) or not (hasattr(part, "records") and hasattr(part, "labels")):
+    part = opened(part)
+    if not _is_labelled(part):
         return part
     return part.records if target is None or is_array(part.records) else part.to_dataframe(target)
 
@@ -207,8 +293,8 @@ def _column_problems(parts: Mapping[str, pd.DataFrame]) -> list[str]:
     ]
 
 
-def _coded(parts: Mapping[str, Any], target: Any, labels: Sequence | None) -> dict[str, np.ndarray]:
-    """Labels of every part as codes of the classes of the real one; nothing where there are none."""
+def _asked(parts: Mapping[str, Any], target: Any, labels: Sequence | None) -> dict[str, pd.Series]:
+    """Labels of every part, checked; nothing where none were given."""
     if target is None and labels is None:
         return {}
     if target is not None and labels is not None:
@@ -229,8 +315,7 @@ def _coded(parts: Mapping[str, Any], target: Any, labels: Sequence | None) -> di
         for name, values in series.items()
         if len(values) != len(parts[name])
     )
-    coding = Labels.of(series["real"])
-    return {name: coding.encode(values) for name, values in series.items()}
+    return series
 
 
 def _take(records: Any, rows: np.ndarray) -> Any:

@@ -32,7 +32,7 @@ class Signal:
     Args:
         auc: Largest mean area under the ROC curve of the classifiers, 0.5 by chance.
         p: p-value of the hypothesis that it is there by chance.
-        rarest: Rows of the smallest class.
+        rarest: Rows of the smallest class that was looked at.
 
     >>> [Signal(*one).there for one in ((0.58, 0.3, 20), (0.63, 0.2, 20), (0.55, 0.01, 90), (0.5, 0.5, 3))]
     [False, True, True, True]
@@ -46,8 +46,8 @@ class Signal:
     def there(self) -> bool:
         """Whether this is beyond chance at a level of 5%, or clear (0.62 or more), or nothing can be told.
 
-        Nothing can be told where the smallest class has fewer than six rows: a test would hardly ever find anything
-        there, and what usually helps decides.
+        Nothing can be told where the smallest class has fewer than six rows, and no two others have more: a test would
+        hardly ever find anything there, and what usually helps decides.
         """
         return self.p <= _LEVEL or self.auc >= 0.5 + _CLEAR or self.rarest < _FEW
 
@@ -57,7 +57,8 @@ def label_signal(X: pd.DataFrame, y: pd.Series, splits: Sequence[Split], *, seed
 
     Both learn from the training rows of each split with as many rows of `ClassGaussian` added, which finds more than
     the few rows alone do. The mean area under the curve over splits is compared with the normal distribution that it
-    has by chance (`null_deviation`), the better of the two with Bonferroni's correction.
+    has by chance (`null_deviation`), the better of the two with Bonferroni's correction. Classes of fewer than six rows
+    are left out where there are two larger ones or more.
 
     Args:
         X: Records, `n` of them.
@@ -77,7 +78,11 @@ def label_signal(X: pd.DataFrame, y: pd.Series, splits: Sequence[Split], *, seed
     models = [model for name, model in default_estimators().items() if name in _PANEL]
     score = scorers("roc_auc")["roc_auc"]
     areas = []
-    rarest = int(y.value_counts().min())
+    counts = y.value_counts()
+    large = counts[counts >= _FEW]
+    looked = large if len(large) > 1 else counts
+    rarest, kept = int(looked.min()), y.isin(looked.index).to_numpy()
+    splits = [(train[kept[train]], test[kept[test]]) for train, test in splits]
     splits = [(train, test) for train, test in splits if len(np.unique(y.iloc[test])) > 1]
     if not splits:
         return Signal(np.nan, 1.0, rarest)

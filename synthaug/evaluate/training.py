@@ -16,7 +16,7 @@ import pandas as pd
 from synthaug.arrays import is_array
 from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugWarning, listed, raise_problems
 from synthaug.evaluate.comparison import check_store
-from synthaug.evaluate.paired import Split, make_splits
+from synthaug.evaluate.paired import Split, few_tested, make_splits
 from synthaug.evaluate.results import Comparison, collect
 from synthaug.evaluate.studies import attempt, digest, identity, measured, run_cells, versions
 from synthaug.evaluate.wording import POOLED
@@ -67,7 +67,8 @@ def compare_training(
 
     Other Arguments:
         seeds: How many models are trained a split, each on items that the arm made anew. Their scores are averaged.
-        labels: `(n,)` classes, for stratified splits and for the check that each class that is tested on is trained on.
+        labels: `(n,)` classes, for stratified splits, for the check that each class that is tested on is trained on,
+            and for a note of classes of which hardly any item is tested on.
         groups: `(n,)`; items of one group are never in both parts of a split.
         random_state: One seed for splits, arms and training.
         n_jobs: How many cells (arm, split, seed) run at once, as joblib counts.
@@ -103,7 +104,7 @@ def compare_training(
     _check(chosen, trains, score, seeds)
     check_items(dataset)
     classes = None if labels is None else check_labels(labels, dataset)
-    places = make_splits(splits, range(len(dataset)), classes, seed, groups)
+    places = make_splits(splits, range(len(dataset)), classes, seed, groups, name="splits")
     _warn_of_doubles(dataset, places)
     study = _Study(chosen, trains, score, dataset, places, seed)
     cells = [(arm, split, repeat) for arm in chosen for split in range(len(places)) for repeat in range(seeds)]
@@ -124,6 +125,7 @@ def compare_training(
             "n": len(dataset),
             "columns": [],
             "classes": {str(label): int(n) for label, n in counts.items()},
+            "few_tested": {} if classes is None else few_tested(classes, places),
         },
         versions=versions(),
     )

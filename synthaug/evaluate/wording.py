@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["POOLED", "SURE", "Unit", "markdown_table", "verdict"]
+from synthaug.errors import listed
+
+__all__ = ["POOLED", "SURE", "Unit", "markdown_table", "unsettled", "verdict"]
 
 POOLED = "all"
 """The name under which the gains of all estimators together stand beside theirs."""
@@ -147,6 +149,15 @@ def _nearest(known: pd.DataFrame, unit: Unit) -> str:
     most = known["high"].max()
     unseen = f"{unit.plain(most)}{' points' if unit.share else ''}"
     return f"; a gain of up to {unseen} cannot be ruled out" if most > 0 else ""
+
+
+def unsettled(best: str, others: Sequence[str]) -> str:
+    """That the best arm is not ahead of others that help.
+
+    >>> unsettled("vae", ["smote", "jitter"])
+    'vae is not ahead of smote, jitter beyond chance: take what costs least.'
+    """
+    return f"{best} is not ahead of {listed(others, 3, told=str)} beyond chance: take what costs least."
 
 
 def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

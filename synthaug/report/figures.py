@@ -81,7 +81,7 @@ def _span(scale: Scale, low: float, high: float, kind: str) -> list[Markup]:
     arrows = [
         tag(
             "svg",
-            tag("path", d=f"M{-5 * side},{middle - 4}L0,{middle}L{-5 * side},{middle + 4}", class_=f"arrow {kind}"),
+            tag("path", d=f"M{-9 * side},{middle - 5}L0,{middle}L{-9 * side},{middle + 5}Z", class_=f"arrow {kind}"),
             x=scale.percent(end),
             overflow="visible",
         )

@@ -104,11 +104,12 @@ class Study:
     def forest(self) -> Section:
         """The gain of each arm over all estimators."""
         rows, scale = self.pooled.to_dict("records"), shared_scale(self.gains)
+        panels = (forest(self._everyone, rows, scale, self.unit, brief=False),)
         return Section(
             "gains",
             f"What each adds, in {self.unit.words}",
-            panels=(forest(self._everyone, rows, scale, self.unit, brief=False),),
-            note=_READING,
+            panels=panels,
+            note=_sentences(_READING, _cut(panels), self.comparison.few_tested()),
             wide=True,
         )
 
@@ -124,7 +125,7 @@ class Study:
             ]
         )
         text = f"The same gains, in {self.unit.words}, for each classifier on its own."
-        return Section("classifiers", "It depends on the classifier", text, panels, note=more)
+        return Section("classifiers", "It depends on the classifier", text, panels, note=_sentences(_cut(panels), more))
 
     def other_metrics(self) -> Section | None:
         """The pooled gains in each further metric, which has its own scale."""
@@ -135,6 +136,7 @@ class Study:
                 forest(f"in {self.units[name].words}", self._ordered(rows), shared_scale(rows), self.units[name])
             )
         note = "Every metric is turned so that greater is better; scales differ from panel to panel."
+        note = _sentences(note, _cut(panels))
         return Section("metrics", "By other measures", note=note, panels=tuple(panels)) if panels else None
 
     def by_class(self) -> Section | None:
@@ -150,7 +152,7 @@ class Study:
             ]
         )
         text = "The gain in recall, in points: in the share of the rows of a class that are recognised as such."
-        return Section("classes", "Who gains, and who pays", text, panels, note=f"{_ALONE} {more}".strip())
+        return Section("classes", "Who gains, and who pays", text, panels, note=_sentences(_ALONE, _cut(panels), more))
 
     def amounts(self, frame: pd.DataFrame | None) -> Section | None:
         """The gain against the amount that is added."""
@@ -183,7 +185,7 @@ class Study:
                 for key, part in points.groupby(by, sort=False)
             ]
         )
-        return panels, f"Bands are 95% intervals. {_ALONE} {more}".strip()
+        return panels, _sentences("Bands are 95% intervals.", _ALONE, more)
 
     def costs(self) -> Section:
         """Seconds and memory beside the gain."""
@@ -253,6 +255,16 @@ def _class_name(label: Any) -> str:
 def _capped(panels: Sequence[Panel]) -> tuple[tuple[Panel, ...], str]:
     left = len(panels) - _MOST_PANELS
     return tuple(panels[:_MOST_PANELS]), f"{left} more are in the table of gains." if left > 0 else ""
+
+
+def _cut(panels: Sequence[Panel]) -> str:
+    """What an arrow means, if there is one."""
+    arrows = any('class="arrow' in row.picture for panel in panels for row in panel.rows)
+    return "An arrow: the interval goes on beyond the figure; its numbers are beside it." if arrows else ""
+
+
+def _sentences(*told: str) -> str:
+    return " ".join(filter(None, told))
 
 
 def _count(n: int, noun: str) -> str:
