@@ -33,6 +33,7 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from synthaug import Pool, Synthesizer, choose_training, compare_training, mix_loader
 from synthaug.decisions import NONE
+from synthaug.features import image_features
 from synthaug.generators.gan import ConditionalGAN
 from synthaug.generators.vae import ConditionalVAE
 from synthaug.generators.warp import ConditionalWarp
@@ -221,12 +222,18 @@ def choose(x: np.ndarray, y: np.ndarray, seed: int, expected: dict[str, float]) 
         StratifiedKFold(3, shuffle=True, random_state=seed),
         labels=y,
         metric="balanced_accuracy",
+        features=field_means,
         expected=expected,
         spread=task.spread,
         random_state=seed,
         progress=False,
     )
     return task.judge if found.choice == NONE else found.choice
+
+
+def field_means(items: Pairs) -> np.ndarray:
+    """What tells whether anything can be learned of the labels at all."""
+    return image_features(items.x)
 
 
 def transform_of(recipe: Recipe, seed: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -412,6 +419,29 @@ def elsewhere(scores: pd.DataFrame, setting: Setting, task: Task) -> dict[str, f
     means = rows.pivot_table("score", "setting", "arm")
     gains = means[list(task.candidates)].sub(means[task.judge], axis=0).mean()
     return {name: round(200 * float(gain)) / 200 for name, gain in gains.items()}
+
+
+def noise_left_alone(scores: pd.DataFrame, settings: list[Setting], n_jobs: int) -> dict[str, float]:
+    """By setting: of how many seeds nothing is chosen once the training labels are shuffled, as a share."""
+    cells = [
+        (one, seed, elsewhere(scores, one, task))
+        for task in TASKS
+        for one in settings
+        if one in task.settings
+        for seed in range(SEEDS_NOT_RARE)
+    ]
+    with parallel_config("loky", inner_max_num_threads=1):
+        found = Parallel(n_jobs=n_jobs)(delayed(_is_noise_left_alone)(*cell) for cell in cells)
+    return pd.Series(found, [str(one) for one, _, _ in cells]).groupby(level=0, sort=False).mean().to_dict()
+
+
+def _is_noise_left_alone(setting: Setting, seed: int, expected: dict[str, float]) -> bool:
+    torch.set_num_threads(1)
+    images = image_sets.load(setting.set)
+    places, _ = image_sets.split(images, setting.common, setting.rare, seed)
+    labels = np.random.default_rng(seed).permutation(images.y[places])
+    with warnings.catch_warnings(action="ignore"):
+        return choose(images.x[places], labels, seed, expected) in [task.judge for task in TASKS]
 
 
 def _compared(cells: list[tuple[Setting, int, str, dict[str, Any]]], n_jobs: int) -> pd.DataFrame:

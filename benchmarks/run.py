@@ -135,7 +135,10 @@ def run_gain_images(args: argparse.Namespace) -> None:
     }
     scores = gain_images.run(settings, seeds, arms, networks, args.jobs)
     file = args.output or RESULTS / f"{name}.json"
-    write(file, "gain_images", protocol, gain_images.summarise(scores))
+    figures = gain_images.summarise(scores)
+    if gain_images.CHOSEN in arms and "cnn" in networks:
+        figures["noise_left_alone"] = gain_images.noise_left_alone(scores, settings, args.jobs)
+    write(file, "gain_images", protocol, figures)
     scores.drop(columns="seconds").round(5).to_csv(file.with_suffix(".csv"), index=False)
 
 

@@ -50,11 +50,17 @@ def _is_tensor(value: Any) -> bool:
 
 
 def as_array(value: Any) -> np.ndarray:
-    """A numpy array as it is, and a torch Tensor as the array it is; a `DataTypeError` for anything else.
+    """A numpy array as it is, and a torch Tensor as the array it is.
+
+    Raises:
+        DataTypeError: anything else.
+        DataError: a masked array in which something is masked.
 
     >>> as_array(np.zeros((2, 8, 8))).shape
     (2, 8, 8)
     """
+    if isinstance(value, np.ma.MaskedArray):
+        return _unmasked(value)
     if isinstance(value, np.ndarray):
         return value
     if not _is_tensor(value):
@@ -69,12 +75,22 @@ def as_array(value: Any) -> np.ndarray:
     return array
 
 
+def _unmasked(value: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
+    masked = int(np.ma.getmaskarray(value).sum())
+    if masked:
+        raise DataError(
+            f"Expected a value everywhere, got a masked array of shape {value.shape} in which {masked} of {value.size} "
+            "are masked: say what is there instead, for example `array.filled(0)`, or leave out what is masked."
+        )
+    return np.ma.getdata(value)
+
+
 def check_images(value: Any) -> np.ndarray:
     """Images as an array `(n, H, W)`, `(n, H, W, C)` or `(n, C, H, W)`; pixels and sizes are not looked at.
 
     Raises:
         DataTypeError: neither an array nor a Tensor, or of a dtype other than uint8, float32 and float64.
-        DataError: another number of axes.
+        DataError: another number of axes; or values that are masked.
 
     >>> check_images(np.zeros((2, 8, 8), "int64"))
     Traceback (most recent call last):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import pandas as pd
 from PIL import Image
 
 from synthaug.arrays import as_array, is_array
-from synthaug.errors import DataError, DataTypeError, listed, raise_problems
+from synthaug.errors import DataError, DataTypeError, SynthaugWarning, listed, raise_problems
 
 __all__ = ["Files", "Pairs", "check_map_style"]
 
 _SUFFIXES = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"])
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _PARTS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
 
 
@@ -69,6 +71,7 @@ class Pairs:
         for name, part in (("images", images), ("labels", labels)):
             if not hasattr(part, "__len__") or isinstance(part, str | Mapping):
                 raise DataTypeError(f"Expected an array or a list of {name}, got {type(part).__name__}.")
+        images = images.to_numpy() if isinstance(images, pd.Series | pd.Index) else images  # its index is no place
         called = labels.name if isinstance(labels, pd.Series) else None
         labels = labels.to_numpy() if isinstance(labels, pd.Series | pd.Index | pd.DataFrame) else labels
         if len(images) != len(labels):
@@ -104,13 +107,18 @@ class Files:
 
     @classmethod
     def of_tree(cls, folder: Path) -> Files:
-        """Of a folder with one sub-folder a class, in the order of names; a `DataError` for one of another form."""
+        """Of a folder with one sub-folder a class, in the order of names; a `DataError` for one of another form.
+
+        Links are followed, but for those to a folder that holds the link.
+        """
         if not folder.is_dir():
-            raise DataError(f"Expected a folder with one sub-folder a class, there is none at {folder}.")
-        classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-        files = {path.name: _image_files(path) for path in classes}
-        stray = [path.name for path in sorted(folder.iterdir()) if path.is_file() and _is_image(path)]
-        problems = [f"Folder {folder / name} holds no images: fill or remove it." for name in files if not files[name]]
+            raise DataError(f"Expected a folder with one sub-folder a class, {_no_folder(folder)}.")
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        above = frozenset([folder.resolve(), *folder.resolve().parents])
+        files = {path.name: sorted(_image_files(path, above)) for path in entries if path.is_dir()}
+        stray = [path.name for path in entries if path.is_file() and _is_image(path)]
+        problems = [f"Link {path} leads nowhere: mend or remove it." for path in entries if _is_lost(path)]
+        problems += [f"Folder {folder / name} holds no images: fill or remove it." for name in files if not files[name]]
         parts = [name for name in files if name.lower() in _PARTS and _has_folders_alone(folder / name, files[name])]
         parts.sort(key=lambda name: _PARTS.index(name.lower()))
         if len(parts) > 1 or len(parts) == len(files) == 1:
@@ -123,6 +131,7 @@ class Files:
         if not files:
             problems.append(f"Folder {folder} holds no folders: put the images of each class into a folder of its own.")
         raise_problems(problems)
+        _tell_levels(folder, files)
         labelled = [(path, name) for name, paths in files.items() for path in paths]
         return cls([path for path, _ in labelled], [name for _, name in labelled])
 
@@ -137,6 +146,11 @@ class Files:
             with Image.open(path) as file:
                 file.load()
                 return _plain_colours(file), self.labels[i]
+        except FileNotFoundError as error:
+            raise DataError(
+                f"There is no file {path}, looked for at {Path(path).resolve()}: mend the path or link, or leave the "
+                "item out."
+            ) from error
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise DataError(f"{path} cannot be read as an image ({error}): replace it, or leave it out.") from error
 
@@ -148,8 +162,47 @@ def _plain_colours(image: Image.Image) -> Image.Image:
     return image.convert("L") if image.mode == "1" else image.copy()
 
 
+def _no_folder(path: Path) -> str:
+    """What is there instead of a folder, and what to do about it."""
+    if not path.exists():
+        return f"there is none at {path.absolute()}"
+    if path.suffix.lower() in (".csv", ".tsv", ".txt"):
+        remedy = 'read it as a table with a column of paths, `read_images(pd.read_csv(path), image="...", label="...")`'
+    elif path.name.lower().endswith(_ARCHIVES):
+        remedy = "unpack it, `shutil.unpack_archive(path, folder)`, and pass the folder"
+    elif _is_image(path):
+        remedy = "pass the folder that holds the folders of the classes, or a DataFrame with a column of paths"
+    else:
+        remedy = "pass what is in it, as a tuple (images, labels) or as a DataFrame with a column of paths"
+    return f"got the file {path}: {remedy}"
+
+
+def _tell_levels(folder: Path, files: dict[str, list[Path]]) -> None:
+    """Warn of classes which all hold folders of the same names."""
+    if len(files) < 2 or not all(_has_folders_alone(folder / name, paths) for name, paths in files.items()):
+        return
+    inner = [{path.relative_to(folder / name).parts[0] for path in paths} for name, paths in files.items()]
+    shared = sorted(set.intersection(*inner))
+    if len(shared) < 2:
+        return
+    suffixes = {path.suffix for paths in files.values() for path in paths}
+    pattern = f"*{suffixes.pop()}" if len(suffixes) == 1 else "*.*"
+    warnings.warn(
+        f"The classes are the folders {listed(list(files))} of {folder}, and each holds {listed(shared)}. If those are "
+        f'the classes, read a table of the files: `paths = sorted(folder.rglob("{pattern}"))`, `read_images('
+        'pd.DataFrame({"image": paths, "label": [path.relative_to(folder).parts[1] for path in paths]}))`.',
+        SynthaugWarning,
+        stacklevel=4,
+    )
+
+
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+
+
+def _is_lost(path: Path) -> bool:
+    """Whether this is a link to an image, or maybe to a folder, that is not there."""
+    return path.is_symlink() and not path.exists() and (not path.suffix or _is_image(path))
 
 
 def _has_folders_alone(folder: Path, files: list[Path]) -> bool:
@@ -157,5 +210,15 @@ def _has_folders_alone(folder: Path, files: list[Path]) -> bool:
     return bool(files) and all(path.parent != folder for path in files)
 
 
-def _image_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if _is_image(path) and path.is_file())
+def _image_files(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """The files within a folder that is in none of those `above` it, and links that lead nowhere."""
+    here = folder.resolve()
+    if here in above:
+        return
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if (_is_image(path) and path.is_file()) or _is_lost(path):
+            yield path
+        elif path.is_dir():
+            yield from _image_files(path, above | {here, *here.parents})

@@ -14,7 +14,7 @@ from PIL import Image
 from synthaug.arrays import DTYPES, as_array, from_grid, is_array, to_grid
 from synthaug.errors import DataError, DataTypeError, ParameterError, listed, raise_problems
 from synthaug.image_sources import Files, Pairs, check_map_style
-from synthaug.items import CONVERT, ItemForm
+from synthaug.items import ItemForm, converted
 from synthaug.labels import check_labels
 from synthaug.records import describe
 from synthaug.rng import isolated
@@ -67,21 +67,26 @@ def read_images(
     Args:
         source: A map-style Dataset (anything with a length whose items are found by position) of tuples, dicts or
             objects; a tuple `(images, labels)` of arrays or lists; a folder with one sub-folder a class, whose name is
-            the label; or a DataFrame with a column of paths. Images are PIL images, arrays or Tensors.
+            the label (links are followed, hidden folders left out); or a DataFrame with a column of paths. Images are
+            PIL images, arrays or Tensors.
         image: Where the image is in an item: place, key or attribute, or the column of paths. By default 0 in tuples,
             else "image".
         label: Where the label is. By default 1 in tuples, else "label".
 
     Other Arguments:
         size: `(height, width)` to which all are resized (bilinear, by Pillow).
-        mode: What PIL images and files are converted to: "L", "LA", "RGB" or "RGBA".
+        mode: What PIL images and files are converted to: "L", "LA", "RGB" or "RGBA". Images of more than 8 bits are
+            refused: they have to be scaled.
 
     Raises:
         DataError: no items; items that raise, that are None, or that have another size, mode or type than the first,
             by their index (up to ten items at once); labels that are none; in the place of classes the parts of a data
-            set, such as `train` and `test`, which hold the folders of classes.
+            set, such as `train` and `test`, which hold the folders of classes; masked values.
         DataTypeError: a source of another kind, such as one that can only be iterated.
         ParameterError: a `size` or `mode` that is none.
+
+    Warns:
+        SynthaugWarning: all folders of a tree hold folders of the same names, which may be the classes.
 
     >>> read_images([(np.zeros((9, 8), "uint8"), 0), (None, 1)])
     Traceback (most recent call last):
@@ -109,7 +114,8 @@ def read_images(
 def _check_arguments(source: Any, image: Any, label: Any, size: Any, mode: Any) -> None:
     problems = []
     given = {"image": image, "label": label, "size": size, "mode": mode}
-    useless = ["image", "label"] if isinstance(source, tuple | str | os.PathLike) else []
+    folder = isinstance(source, str | os.PathLike) and Path(source).is_dir()  # anything else is refused later
+    useless = ["image", "label"] if isinstance(source, tuple) or folder else []
     useless = list(given) if isinstance(source, ImageRecords) else useless
     problems += [
         f"Expected no `{name}` for a source of type {type(source).__name__}, got {given[name]!r}: leave it out."
@@ -179,14 +185,14 @@ class _Reader:
         if array.shape != picture.shape:
             raise DataError(
                 f"The image has shape {array.shape}, where {picture.shape} came first: "
-                f"{_remedy(array.shape, picture.shape, pil=picture.kind == 'PIL')}."
+                f"{_remedy(array.shape, picture.shape, picture.kind)}."
             )
         return array, label
 
     def _convert(self, image: Any) -> Any:
         """The image in the mode and size asked for."""
         if isinstance(image, Image.Image):
-            image = image if self.mode in (None, image.mode) else image.convert(self.mode)
+            image = image if self.mode is None else converted(image, self.mode)
             return image if self.size is None else image.resize(self.size[::-1], _BILINEAR)
         if self.size is None or not is_array(image):
             return image
@@ -208,18 +214,35 @@ def _raise(problems: dict[str, list[int]], cause: Exception | None, n: int) -> N
         raise error from cause
 
 
-def _remedy(shape: tuple[int, ...], first: tuple[int, ...], *, pil: bool) -> str:
+def _remedy(shape: tuple[int, ...], first: tuple[int, ...], kind: str) -> str:
     """What to do about two shapes."""
-    if pil and shape[2:] != first[2:]:
-        return CONVERT
-    if len(shape) != len(first):
-        return "convert all to one number of channels"
     try:
-        layout = "channels_last" if pil else _layout(first)
+        last = kind == "PIL" and shape[2:] == first[2:]  # of whatever size, as small ones could be read in two ways
+        here, there = ("channels_last",) * 2 if last else (_layout(shape), _layout(first))
     except DataError:
-        return "resize all in the data set"
-    height, width = first[1:] if layout == "channels_first" else first[:2]
-    return f"resize all, `size=({height}, {width})` in `read_images`, or in `SyntheticMix` with a resizing `transform`"
+        return "bring all to one size, one order of the axes and one number of channels in the data set"
+    (channels, size), (first_channels, first_size) = _sides(shape, here), _sides(first, there)
+    remedies = []
+    if channels != first_channels:
+        remedies.append("convert all to one number of channels")
+    elif len(shape) != len(first):
+        remedies.append("give all an axis of channels, or none")
+    if "grey" not in (here, there) and here != there:
+        order = (1, 2, 0) if there == "channels_last" else (2, 0, 1)
+        turn = f"image.{'permute' if kind == 'tensor' else 'transpose'}{order}"
+        remedies.append(f"bring the axes of all into one order, `{turn}` for those of this shape")
+    if size != first_size:
+        remedies.append(
+            f"resize all, `size={first_size}` in `read_images`, or in `SyntheticMix` with a resizing `transform`"
+        )
+    return "; ".join(remedies)
+
+
+def _sides(shape: tuple[int, ...], layout: str) -> tuple[int, tuple[int, ...]]:
+    """The number of channels, and height and width."""
+    if layout == "channels_first":
+        return shape[0], shape[1:]
+    return (shape[2] if len(shape) == 3 else 1), shape[:2]
 
 
 def _resized(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from math import isnan
@@ -11,19 +12,24 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from synthaug.arrays import DTYPES, as_array, find_layout, from_grid, is_array, to_grid
-from synthaug.errors import DataError, DataTypeError
+from synthaug.arrays import DTYPES, SMALLEST, as_array, find_layout, from_grid, is_array, to_grid
+from synthaug.errors import DataError, DataTypeError, listed
 from synthaug.schema import plain
 
-__all__ = ["CONVERT", "ImageForm", "ItemForm", "LabelForm"]
+__all__ = ["ImageForm", "ItemForm", "LabelForm", "converted"]
 
-CONVERT = 'convert all, `mode="RGB"` in `read_images`, or in the data set'
-"""What to do about PIL images of another mode."""
+_CONVERT = 'convert all, `mode="RGB"` in `read_images`, or in the data set'
+_SCALE = (
+    "scale the grey values of such images to bytes, in the data set or before they are saved, "
+    "`Image.fromarray(np.uint8(np.asarray(image) * (255 / 65535)))`, with the greatest value of yours for 65535"
+)
 
 _BILEVEL, _PALETTES = "1", ("P", "PA")
+_PLAIN = (("numpy", "ndarray"), ("torch", "Tensor"))
 Convert = Callable[[Any], Any]
 _NONE = "The item is None: leave it out of the data set."
 _TO_ITEM = "pass `to_item`, a function of an image, an array, and a label that makes an item"
+_ARGUMENTS = "(arguments of `read_images` and of what mixes)"
 
 
 def _as_it_is(image: Any) -> Any:
@@ -39,6 +45,7 @@ class ImageForm:
         shape: Of the array that it is: `(H, W)`, `(H, W, C)` or `(C, H, W)`.
         dtype: Of that array.
         mode: Of a PIL image, such as `"L"` or `"RGB"`.
+        subclass: Of `numpy.ndarray` or `torch.Tensor`, which images are, if they are of one.
 
     >>> form = ImageForm.of(Image.new("RGB", (9, 8)))
     >>> form.mode, form.shape, form.write(np.zeros((8, 9, 3), "uint8")).size
@@ -49,6 +56,7 @@ class ImageForm:
     shape: tuple[int, ...]
     dtype: str
     mode: str | None = None
+    subclass: Any = None
 
     @classmethod
     def of(cls, image: Any) -> ImageForm:
@@ -58,15 +66,18 @@ class ImageForm:
         if array.ndim not in (2, 3):
             raise DataError(f"Expected an image of 2 or 3 axes, got shape {array.shape}: return one image an item.")
         if array.dtype.name not in DTYPES or not array.dtype.isnative:
-            raise DataTypeError(
-                f"Expected an image of dtype uint8, float32 or float64, got {array.dtype}: convert it in the data set."
-            )
-        return cls(kind, array.shape, array.dtype.name, getattr(image, "mode", None) if kind == "PIL" else None)
+            remedy = _SCALE if kind == "PIL" else "convert it in the data set"
+            raise DataTypeError(f"Expected an image of dtype uint8, float32 or float64, got {array.dtype}: {remedy}.")
+        if kind == "PIL":
+            return cls(kind, array.shape, array.dtype.name, image.mode)
+        plain = (type(image).__module__, type(image).__name__) in _PLAIN
+        return cls(kind, array.shape, array.dtype.name, subclass=None if plain else type(image))
 
     def read(self, image: Any) -> np.ndarray:
         """The pixels of an image of this kind and mode, of any shape and dtype."""
-        if self.mode is not None and getattr(image, "mode", self.mode) != self.mode:
-            raise DataError(f"The image has mode {image.mode!r}, where {self.mode!r} came first: {CONVERT}.")
+        if self.mode is not None and isinstance(image, Image.Image) and image.mode != self.mode:
+            remedy = _SCALE if _is_deep(image.mode) or _is_deep(self.mode) else _CONVERT
+            raise DataError(f"The image has mode {image.mode!r}, where {self.mode!r} came first: {remedy}.")
         return _pixels(image)
 
     def write(self, record: np.ndarray) -> Any:
@@ -78,26 +89,53 @@ class ImageForm:
             )
         array = np.array(_relaid(record, self.shape), order="C")
         if self.kind == "array":
-            return array
+            return array if self.subclass is None else array.view(self.subclass)
         if self.kind == "tensor":
             import torch  # whoever has Tensors in the data set has it
 
-            return torch.from_numpy(array)
+            made = torch.from_numpy(array)
+            return made if self.subclass is None else made.as_subclass(self.subclass)
         if self.mode == _BILEVEL:
             return Image.fromarray(array >= 128)
         return Image.frombytes(str(self.mode), (array.shape[1], array.shape[0]), array.tobytes())
 
 
+def converted(image: Image.Image, mode: str) -> Image.Image:
+    """A PIL image in another mode; a `DataTypeError` for one of more than 8 bits, which Pillow would cut off.
+
+    >>> converted(Image.new("L", (9, 8)), "RGB").mode
+    'RGB'
+    """
+    if image.mode == mode:
+        return image
+    if _is_deep(image.mode):
+        raise DataTypeError(
+            f"The image has mode {image.mode!r}, and a conversion to {mode!r} would round its grey values and cut them "
+            f"off at 255: {_SCALE}."
+        )
+    return image.convert(mode)
+
+
+def _is_deep(mode: str) -> bool:
+    """Whether pixels have more than 8 bits a channel: "I", "I;16", "F" and their like."""
+    return mode[0] in "IF"
+
+
 def _pixels(image: Any) -> np.ndarray:
     if isinstance(image, Image.Image):
         if image.mode in _PALETTES:
-            raise DataTypeError(f"The image has mode {image.mode!r}, whose pixels are numbers of colours: {CONVERT}.")
+            raise DataTypeError(f"The image has mode {image.mode!r}, whose pixels are numbers of colours: {_CONVERT}.")
         array = np.asarray(image)
         return array.astype(np.uint8) * np.uint8(255) if image.mode == _BILEVEL else array
     if is_array(image):
         return as_array(image)
     if image is None:
         raise DataError("The image is None: leave the item out of the data set.")
+    if isinstance(image, str | os.PathLike):
+        raise DataTypeError(
+            f"Expected a PIL image, an array or a Tensor for the image, got {str(image)!r}: open it in the data set, "
+            'or read files by a table, `read_images(pd.DataFrame({"image": paths, "label": labels}))`.'
+        )
     raise DataTypeError(f"Expected a PIL image, an array or a Tensor for the image, got {type(image).__name__}.")
 
 
@@ -235,7 +273,10 @@ class ItemForm:
         keys = _keys(item)
         image, label = _key(item, keys, image, "image", 0), _key(item, keys, label, "label", 1)
         if image == label:
-            raise DataError(f"Expected two places for image and label, got {image!r} for both.")
+            raise DataError(
+                f"Expected two places for image and label, got {image!r} for both: say both, `image=..., label=...`."
+            )
+        _check_places(item, keys, image, label)
         picture, target = ImageForm.of(convert(_entry(item, image))), LabelForm.of(_entry(item, label))
         return cls(type(item), keys, image, label, picture, target)
 
@@ -321,6 +362,43 @@ def _key(item: Any, keys: tuple[Any, ...], given: Any, name: str, place: int) ->
             f"{f', one of {list(names or keys)}' if keys else ''} (an argument of `read_images` and of what mixes)."
         )
     return key
+
+
+def _check_places(item: Any, keys: tuple[Any, ...], image: Any, label: Any) -> None:
+    """Refuse an image in the place of the label, or none in its own while there is one elsewhere."""
+    here = _entry(item, image)
+    if not _is_picture(_entry(item, label)) and (here is None or is_array(here) or isinstance(here, Image.Image)):
+        return
+    entries = {key: _entry(item, key) for key in (*keys, image, label)}
+    pictures = [key for key, value in entries.items() if _is_picture(value)]
+    if not pictures:
+        return
+    wrong = f"{image!r} of the item, where its image is looked for, is of type {type(here).__name__}"
+    if label in pictures:
+        wrong = f"{label!r} of the item, where its label is looked for, is an image"
+    labels = [key for key, value in entries.items() if key not in pictures and _is_class(value)]
+    if not labels:
+        raise DataTypeError(f"Entry {wrong}, and no entry is a class: return one class an image; a mask is none.")
+    places = ([image] if image in pictures else pictures), ([label] if label in labels else labels)
+    one = [repr(keys[0]) if len(keys) == 1 else "..." for keys in places]
+    raise DataError(
+        f"Entry {wrong}. Images are at {listed(pictures)}, classes at {listed(labels)}: pass `image={one[0]}, "
+        f"label={one[1]}` {_ARGUMENTS}."
+    )
+
+
+def _is_picture(value: Any) -> bool:
+    """Whether this can only be an image, no label."""
+    sides = sorted(value.shape) if is_array(value) else []
+    return isinstance(value, Image.Image) or (len(sides) in (2, 3) and sides[-2] >= SMALLEST)
+
+
+def _is_class(value: Any) -> bool:
+    try:
+        _plain(value)
+    except DataError:
+        return False
+    return True
 
 
 def _entry(item: Any, key: Any) -> Any:

@@ -23,6 +23,7 @@ from synthaug.errors import (
     FileExistsSynthaugError,
     ParameterError,
     StorageError,
+    listed,
     raise_problems,
 )
 from synthaug.fingerprint import are_digests, is_digested
@@ -144,8 +145,13 @@ class Pool:
 
     @classmethod
     def of(cls, records: Any, labels: Any, source: Source, *, scores: Mapping[str, np.ndarray] | None = None) -> Self:
-        """A pool of records that all have one source; the index of `records`, if they have one, is dropped."""
+        """A pool of records that all have one source; the index of `records`, if they have one, is dropped.
+
+        Raises:
+            DataError: labels that are missing or too few, images with pixels that are NaN or infinite.
+        """
         records = as_records(records)
+        raise_problems(_pixel_problems(records))
         labels = check_labels(labels, records)
         origin = np.zeros(len(records), np.int32)
         records = records.reset_index(drop=True) if isinstance(records, pd.DataFrame) else records
@@ -382,6 +388,17 @@ def find_rows(which: Any, n: int) -> np.ndarray:
     if rows.ndim != 1 or rows.dtype.kind not in "iu" or (rows.size and not 0 <= rows.min() <= rows.max() < n):
         raise ParameterError(f"Expected bools or positions from 0 to {n - 1} in one dimension, got {which!r}.")
     return rows
+
+
+def _pixel_problems(records: Any) -> Iterator[str]:
+    if isinstance(records, pd.DataFrame) or records.dtype.kind != "f" or not records.size:
+        return
+    if not np.isfinite([records.min(), records.max()]).all():
+        bad = [place for place, image in enumerate(records) if not np.isfinite(image).all()]
+        yield (
+            f"Expected finite pixels, got NaN or infinite ones in {len(bad)} of {len(records)} images (at "
+            f"{listed(bad)}): leave them out, with their labels, or mend what made them."
+        )
 
 
 def _differences(ours: Pool, theirs: Pool) -> list[str]:

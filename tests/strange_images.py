@@ -33,6 +33,10 @@ class Strange:
     mix: str
 
 
+class Picture(torch.Tensor):
+    """As `torchvision.tv_tensors.Image` is one."""
+
+
 STRANGE: dict[str, Strange] = {}
 
 
@@ -136,9 +140,26 @@ def bytes_in_another_order():
     return floats().astype(">f4"), Y
 
 
-@images("Item 0: .*got uint16")
+@images("Item 0: .*got uint16: scale the grey values of such images to bytes")
 def sixteen_bit_files():
     return items(_0=(pil("I;16"), "common"))
+
+
+@images("^Item 3: The image has mode 'I;16', where 'L' came first: scale the grey values of such images", mix=WORKS)
+def files_of_eight_and_sixteen_bits():
+    return [(pil("I;16" if i == 3 else "L"), label) for i, label in enumerate(Y)]
+
+
+@images(WORKS)
+def files_of_floats():
+    return [(pil("F"), label) for label in Y]
+
+
+@images("a masked array of shape .* in which 1 of .* are masked: say what is there instead, .*filled")
+def masked_pixels():
+    x = np.ma.array(floats())
+    x[0, 2, 2] = np.ma.masked
+    return x, Y
 
 
 @images("A Tensor of dtype torch.bfloat16 has no counterpart in numpy", "bfloat16 has no counterpart")
@@ -149,6 +170,16 @@ def bfloat16_tensors():
 @images("got complex64")
 def complex_pixels():
     return floats().astype("complex64"), Y
+
+
+@images(WORKS)
+def tensors_of_a_class_of_their_own():
+    return [(torch.tensor(x).as_subclass(Picture), label) for x, label in items()]
+
+
+@images(WORKS)
+def arrays_mapped_from_a_file():
+    return [(x.view(np.memmap), label) for x, label in items()]
 
 
 @images(WORKS)
@@ -243,6 +274,18 @@ def grey_and_coloured_arrays():
     return items(_1=(np.zeros((3, 8, 9), "uint8"), "common"))
 
 
+@images(
+    r"Item 1: .*shape \(1, 8, 9\), where \(8, 9, 1\) came first: bring the axes .* `image\.transpose\(1,", mix=WORKS
+)
+def channels_first_and_last():
+    return [(x.transpose(2, 0, 1) if i == 1 else x, y) for i, (x, y) in enumerate(zip(pixels(8, 9, 1), Y, strict=True))]
+
+
+@images(r"Item 1: .*shape \(8, 9, 3\), where \(8, 9, 1\) came first: convert all to one number of channels", mix=WORKS)
+def one_channel_and_three():
+    return [(x if i == 1 else x[..., :1], y) for i, (x, y) in enumerate(zip(pixels(8, 9, 3), Y, strict=True))]
+
+
 @images("Item 6: The image has dtype float64, where uint8 came first", mix=WORKS)
 def several_dtypes():
     return items(_6=(np.zeros((8, 9)), "rare"))
@@ -321,9 +364,21 @@ def dicts_of_other_keys():
     return [{"x": x, "y": y} for x, y in items()]
 
 
-@images("Items 0, .*: Expected a PIL image, an array or a Tensor for the image, got str")
+@images(r"Items 0, .*: .* got 'a\.png': open it in the data set, or .* by a table, `read_images\(pd\.DataFrame\(")
 def names_of_files():
     return [("a.png", label) for label in Y]
+
+
+@images(
+    r"Items 0, .*: Entry 1 of the item, where its label .* an image\. Images are at 1, classes at 0: pass `image=1, lab"
+)
+def labels_first():
+    return [(y, x) for x, y in items()]
+
+
+@images(r"Items 0, .*: Entry 1 of the item, .* Images are at 0, 1, classes at 2: pass `image=0, label=2`")
+def masks_in_between():
+    return [(x, x > 128, y) for x, y in items()]
 
 
 @images(WORKS, mix="Items also hold 2, .* pass `to_item`")
@@ -456,6 +511,11 @@ def labels_that_are_dicts():
 @images("one label an image, got 12 images and 11 labels", "as many labels as records")
 def too_few_labels():
     return pixels(), Y[1:]
+
+
+@images(WORKS)
+def strings_of_numpy_for_labels():
+    return list(zip(pixels(), np.array(Y), strict=True))
 
 
 @images(WORKS)

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch.utils.data import default_collate
 
-from synthaug.errors import DataError, DataTypeError, ParameterError
+from synthaug.arrays import as_array
+from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugWarning
 from synthaug.images import ItemForm, read_images
 from synthaug.items import ImageForm, LabelForm
 
@@ -26,6 +28,10 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (5, 8, 9, 3), "uint8")
 LABELS = ["b", "a", "b", "a", "a"]
 Sample = namedtuple("Sample", "label image")
 Scan = namedtuple("Scan", "id image label")
+
+
+class Picture(torch.Tensor):
+    """As `torchvision.tv_tensors.Image` is one."""
 
 
 @dataclass
@@ -108,7 +114,10 @@ def test_bad_files_are_named_with_their_place(tree):
     lines = str(error.value).splitlines()
     assert lines[0] == "3 problems:"
     assert lines[1].startswith(f"- Item 1: {tree / 'a' / '1.png'} cannot be read as an image (cannot identify")
-    assert lines[2].startswith("- Item 2: nowhere.png cannot be read as an image ([Errno 2] No such file")
+    assert lines[2] == (
+        f"- Item 2: There is no file nowhere.png, looked for at {Path.cwd() / 'nowhere.png'}: mend the path or "
+        "link, or leave the item out."
+    )
     assert lines[3].startswith("- Item 3: Expected a path, got ")
     with pytest.raises(DataError, match=r"Item 0: .*1\.png cannot be read"):
         read_images(tree)
@@ -158,6 +167,111 @@ def test_the_parts_of_a_data_set_are_no_classes(tree):
     assert read_images(tree).labels.tolist() == ["train"] * 2
 
 
+def test_links_are_followed_and_hidden_folders_left_out(tree, tmp_path_factory):
+    away = tmp_path_factory.mktemp("away")
+    for folder, i in ((away, 4), (tree / "a" / ".ipynb_checkpoints", 0), (tree / "a" / "deeper" / ".cache", 0)):
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(PIXELS[i]).save(folder / "x.png")
+    (tree / "b" / "linked").symlink_to(away)
+    (tree / "c").symlink_to(away)
+    (away / "up").symlink_to(tree / "b")
+    for name, held in (("itself", tree / "b"), ("all", tree), ("above", tree.parent)):
+        (tree / "b" / name).symlink_to(held)
+    found = read_images(tree)
+    assert found.labels.tolist() == ["a"] * 3 + ["b"] * 3 + ["c"] * 3
+    np.testing.assert_array_equal(found.records, PIXELS[[1, 3, 4, 2, 0, 4, 2, 0, 4]])
+
+
+def test_links_that_lead_nowhere_are_told(tree):
+    for name in ("9.png", "more"):
+        (tree / "b" / name).symlink_to(tree / "nowhere" / name)
+    (tree / "b" / "notes.txt").symlink_to(tree / "nowhere.txt")
+    with pytest.raises(DataError) as error:
+        read_images(tree)
+    assert str(error.value) == "2 problems:" + "".join(
+        f"\n- Item {i}: There is no file {tree / 'b' / name}, looked for at {tree / 'nowhere' / name}: mend the path "
+        "or link, or leave the item out."
+        for i, name in ((4, "9.png"), (6, "more"))
+    )
+    (tree / "c").symlink_to(tree / "nowhere")
+    with pytest.raises(DataError) as error:
+        read_images(tree)
+    assert str(error.value) == f"Link {tree / 'c'} leads nowhere: mend or remove it."
+
+
+def folds(tree, *paths):
+    """A tree with an image at each of some paths."""
+    for path in paths:
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(PIXELS[0]).save(tree / path)
+    return tree
+
+
+TWO_FOLDS = ["fold1/cat/1.png", "fold1/dog/2.png", "fold2/cat/3.png", "fold2/dog/deeper/4.png"]
+
+
+@pytest.mark.parametrize("name", ["5.png", "5.bmp"])
+def test_classes_that_hold_folders_of_the_same_names_are_warned_of(tmp_path, name):
+    folder = folds(tmp_path, *TWO_FOLDS, f"fold2/bird/{name}")
+    with pytest.warns(SynthaugWarning) as warned:
+        found = read_images(folder)
+    assert found.labels.tolist() == ["fold1"] * 2 + ["fold2"] * 3
+    assert [warning.filename for warning in warned] == [__file__]
+    told = str(warned[0].message)
+    assert told == (
+        f"The classes are the folders 'fold1', 'fold2' of {tmp_path}, and each holds 'cat', 'dog'. If those are the "
+        f'classes, read a table of the files: `paths = sorted(folder.rglob("*.{"*" if name == "5.bmp" else "png"}"))`, '
+        '`read_images(pd.DataFrame({"image": paths, "label": [path.relative_to(folder).parts[1] for path in paths]}))`.'
+    )
+    first, second = re.findall("`(.+?)`", told)
+    names = {"folder": folder, "read_images": read_images, "pd": pd}
+    exec(first, names)
+    assert eval(second, names).labels.tolist() == ["cat", "dog", "bird", "cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        [*TWO_FOLDS, "fold2/5.png"],
+        [*TWO_FOLDS, "fold3/cat/5.png"],
+        TWO_FOLDS[:2],
+        [path.replace("fold2/dog", "fold2/bird") for path in TWO_FOLDS],
+    ],
+)
+def test_other_trees_of_two_levels_are_read_without_a_warning(tmp_path, paths):
+    assert set(read_images(folds(tmp_path, *paths)).labels) == {path.split("/")[0] for path in paths}
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        (
+            "a.csv",
+            'read it as a table with a column of paths, `read_images(pd.read_csv(path), image="...", label="...")`',
+        ),
+        ("a.tar.gz", "unpack it, `shutil.unpack_archive(path, folder)`, and pass the folder"),
+        ("a.PNG", "pass the folder that holds the folders of the classes, or a DataFrame with a column of paths"),
+        ("a.npz", "pass what is in it, as a tuple (images, labels) or as a DataFrame with a column of paths"),
+    ],
+)
+def test_a_file_is_no_folder(tmp_path, name, remedy):
+    path = tmp_path / name
+    path.touch()
+    for arguments in ({}, {"image": "file", "label": "kind"}):
+        with pytest.raises(DataError) as error:
+            read_images(path, **arguments)
+        assert str(error.value) == f"Expected a folder with one sub-folder a class, got the file {path}: {remedy}."
+
+
+def test_where_a_folder_was_looked_for_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError) as error:
+        read_images("data/train")
+    assert str(error.value) == (
+        f"Expected a folder with one sub-folder a class, there is none at {tmp_path / 'data' / 'train'}."
+    )
+
+
 def test_files_with_palettes_and_of_two_colours_are_read_as_what_they_show(tmp_path):
     (tmp_path / "a").mkdir()
     Image.fromarray(PIXELS[0] // 128 * 255).convert("P").save(tmp_path / "a" / "0.png")
@@ -172,6 +286,99 @@ def test_the_mode_converts_files_and_pil_images():
     grey = read_images(mixed, mode="L")
     np.testing.assert_array_equal(grey.records[1], PIXELS[1, :, :, 0])
     assert grey.form.picture.mode == "L"
+
+
+SCALE = (
+    "scale the grey values of such images to bytes, in the data set or before they are saved, "
+    "`Image.fromarray(np.uint8(np.asarray(image) * (255 / 65535)))`, with the greatest value of yours for 65535"
+)
+GREYS = np.arange(0, 65536, 911)[:72].reshape(8, 9)
+
+
+@pytest.mark.parametrize("deep", ["I;16", "I;16L", "I;16B", "I", "F"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_images_of_more_than_eight_bits_are_not_converted(deep, mode, tmp_path):
+    image = Image.frombytes(
+        deep, (9, 8), GREYS.astype({"I": "i4", "F": "f4", "I;16B": ">u2"}.get(deep, "<u2")).tobytes()
+    )
+    (tmp_path / "a").mkdir()
+    image.save(tmp_path / "a" / "0.tif")
+    with Image.open(tmp_path / "a" / "0.tif") as file:
+        saved = file.mode
+    for source, read in (([(image, 0)], deep), (tmp_path, saved)):
+        with pytest.raises(DataError) as error:
+            read_images(source, mode=mode)
+        assert str(error.value) == (
+            f"Item 0: The image has mode {read!r}, and a conversion to {mode!r} would round its grey values and cut "
+            f"them off at 255: {SCALE}."
+        )
+    scaled = eval(re.findall("`(.+?)`", SCALE)[0], {"image": image, "np": np, "Image": Image})
+    np.testing.assert_array_equal(read_images([(scaled, 0)], mode="L").records[0], GREYS // 257)
+
+
+@pytest.mark.parametrize("modes", [("L", "I;16"), ("L", "F"), ("F", "L")])
+def test_modes_of_more_than_eight_bits_are_not_to_be_converted(modes):
+    with pytest.raises(DataError) as error:
+        read_images([(Image.new(mode, (9, 8)), 0) for mode in modes])
+    assert str(error.value) == f"Item 1: The image has mode {modes[1]!r}, where {modes[0]!r} came first: {SCALE}."
+
+
+def test_a_tensor_among_pil_images_has_no_mode():
+    with pytest.raises(DataError) as error:
+        read_images([(Image.new("L", (9, 8)), 0), (torch.zeros(8, 9, 3, dtype=torch.uint8), 0)])
+    assert str(error.value) == (f"Item 1: The image has shape (8, 9, 3), where (8, 9) came first: {CHANNELS}.")
+
+
+def test_images_of_floats_are_read_as_they_are():
+    found = read_images([(Image.fromarray(GREYS.astype("float32")), 0)])
+    np.testing.assert_array_equal(found.records[0], GREYS.astype("float32"))
+    assert found.records.dtype == np.float32
+
+
+def test_masked_arrays_are_read_if_nothing_is_masked():
+    whole = np.ma.array(PIXELS)
+    np.testing.assert_array_equal(read_images((whole, LABELS)).records, PIXELS)
+    assert type(as_array(whole)) is np.ndarray
+    whole[1, 2, 3, :2] = np.ma.masked
+    with pytest.raises(DataError) as error:
+        read_images(list(zip(whole, LABELS, strict=True)))
+    assert str(error.value) == (
+        "Item 1: Expected a value everywhere, got a masked array of shape (8, 9, 3) in which 2 of 216 are masked: say "
+        "what is there instead, for example `array.filled(0)`, or leave out what is masked."
+    )
+    with pytest.raises(DataError, match=r"shape \(5, 8, 9, 3\) in which 2 of 1080 are masked"):
+        read_images((whole, LABELS), size=(8, 8))
+
+
+RESIZE = "resize all, `size=(8, 9)` in `read_images`, or in `SyntheticMix` with a resizing `transform`"
+CHANNELS = "convert all to one number of channels"
+ORDER = "bring the axes of all into one order, `image.{}` for those of this shape"
+
+
+@pytest.mark.parametrize(
+    ("first", "shape", "remedy"),
+    [
+        ((8, 9), (9, 8), RESIZE),
+        ((8, 9, 3), (9, 8, 3), RESIZE),
+        ((8, 9, 3), (3, 8, 9), ORDER.format("transpose(1, 2, 0)")),
+        ((3, 8, 9), (8, 9, 3), ORDER.format("transpose(2, 0, 1)")),
+        ((8, 9, 1), (8, 9, 3), CHANNELS),
+        ((1, 8, 9), (3, 8, 9), CHANNELS),
+        ((8, 9), (8, 9, 3), CHANNELS),
+        ((8, 9), (8, 9, 1), "give all an axis of channels, or none"),
+        ((3, 8, 9), (12, 10, 4), f"{CHANNELS}; {ORDER.format('transpose(2, 0, 1)')}; {RESIZE}"),
+        (
+            (8, 9, 5),
+            (5, 8, 9),
+            "bring all to one size, one order of the axes and one number of channels in the data set",
+        ),
+    ],
+)
+def test_shapes_that_disagree_are_told_what_helps(first, shape, remedy):
+    for make, told in ((np.zeros, remedy), (torch.zeros, remedy.replace("transpose", "permute"))):
+        with pytest.raises(DataError) as error:
+            read_images([(make(first), 0), (make(shape), 0)])
+        assert str(error.value) == f"Item 1: The image has shape {shape}, where {first} came first: {told}."
 
 
 def test_the_size_resizes_whatever_comes():
@@ -209,10 +416,86 @@ def test_where_image_and_label_are_can_be_told():
     assert read_images(items, image=-1, label=1).labels.tolist() == LABELS
     assert read_images([Sample(x, y) for _, y, x in items], image="label", label=1).labels.tolist() == LABELS
     assert read_images([{"a": x, 7: y} for _, y, x in items], image="a", label=7).labels.tolist() == LABELS
-    with pytest.raises(DataError, match="Expected two places for image and label, got 1 for both"):
+    with pytest.raises(DataError, match="Expected two places for image and label, got 1 for both: say both, `image="):
         read_images(items, image=1)
     with pytest.raises(DataError, match=r"Items 0, .*tuple without 5: say where its image is, .*one of \[0, 1, 2\]"):
         read_images(items, image=5)
+
+
+PLACES = "(arguments of `read_images` and of what mixes)"
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        (
+            (3, PIXELS[0]),
+            "1 of the item, where its label is looked for, is an image. Images are at 1, classes at 0: pass "
+            f"`image=1, label=0` {PLACES}.",
+        ),
+        (
+            (17, PIXELS[0], "cat"),
+            "1 of the item, where its label is looked for, is an image. Images are at 1, classes at 0, 2: pass "
+            f"`image=1, label=...` {PLACES}.",
+        ),
+        (
+            ("x.png", 3, PIXELS[0]),
+            "0 of the item, where its image is looked for, is of type str. Images are at 2, classes at 0, 1: pass "
+            f"`image=2, label=1` {PLACES}.",
+        ),
+        (
+            {"image": PIXELS[0], "label": PIXELS[0, :, :, 0] > 128, "class": "cat"},
+            "'label' of the item, where its label is looked for, is an image. Images are at 'image', 'label', classes "
+            f"at 'class': pass `image='image', label='class'` {PLACES}.",
+        ),
+        (
+            SimpleNamespace(image=4, label=Image.fromarray(PIXELS[0])),
+            "'label' of the item, where its label is looked for, is an image. Images are at 'label', classes at "
+            f"'image': pass `image='label', label='image'` {PLACES}.",
+        ),
+        (
+            (PIXELS[0], torch.zeros(1, 8, 9)),
+            "1 of the item, where its label is looked for, is an image, and no entry is a class: return one class an "
+            "image; a mask is none.",
+        ),
+    ],
+    ids=["label first", "number first", "name first", "mask", "object", "mask alone"],
+)
+def test_images_in_another_place_are_found(item, told):
+    with pytest.raises(DataError) as error:
+        read_images([item])
+    assert str(error.value) == f"Item 0: Entry {told}"
+    places = re.search(r"`image=(\S+), label=(\S+)`", told)
+    if places and "..." not in places[0]:
+        image, label = map(eval, places.groups())
+        assert read_images([item], image=image, label=label).labels.tolist() in (["cat"], [3], [4])
+
+
+def test_what_else_a_good_item_holds_is_not_looked_at():
+    class Lazy(dict):
+        def __getitem__(self, key):
+            return {"image": PIXELS[0], "label": 3}[key]
+
+    assert read_images([Lazy(image=0, label=0, sound=0)]).labels.tolist() == [3]
+
+
+def test_paths_are_read_from_a_table(tree):
+    paths, labels = [str(tree / "a" / "1.png"), tree / "b" / "2.png"], [7, 8]
+    code = 'read_images(pd.DataFrame({"image": paths, "label": labels}))'
+    for source in ((paths, labels), list(zip(paths, labels, strict=True)), (pd.Series(paths), labels)):
+        with pytest.raises(DataError) as error:
+            read_images(source)
+        assert str(error.value).splitlines()[1] == (
+            f"- Item 0: Expected a PIL image, an array or a Tensor for the image, got {paths[0]!r}: open it in the "
+            f"data set, or read files by a table, `{code}`."
+        )
+    found = eval(code, {"read_images": read_images, "pd": pd, "paths": paths, "labels": labels})
+    np.testing.assert_array_equal(found.records, PIXELS[1:3])
+
+
+def test_a_series_of_images_is_read_in_its_order():
+    images = pd.Series(list(PIXELS), index=[4, 3, 2, 1, 0])
+    np.testing.assert_array_equal(read_images((images, LABELS)).records, PIXELS)
 
 
 def test_a_data_set_that_draws_lots_is_read_alike_each_time_and_moves_no_global_state():
@@ -265,6 +548,8 @@ IMAGES = {
     "channels first": PIXELS[0].transpose(2, 0, 1),
     "float64": PIXELS[0] / 255,
     "tensor": torch.from_numpy(PIXELS[0] / 255).float().permute(2, 0, 1),
+    "tensor of a class of its own": torch.from_numpy(PIXELS[0].copy()).as_subclass(Picture),
+    "array of a class of its own": PIXELS[0].view(np.memmap),
     "tensor of bytes": torch.from_numpy(PIXELS[0, None, :, :, 0].copy()),
 }
 TARGETS = [

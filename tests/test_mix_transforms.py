@@ -1,8 +1,11 @@
 """Mixing inside an albumentations pipeline."""
 
 import json
+import re
 import subprocess
 import sys
+import warnings
+from dataclasses import replace
 
 import albumentations
 import numpy as np
@@ -11,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from synthaug import Pool, SyntheticMixTransform
-from synthaug.errors import DataError, ParameterError
+from synthaug.errors import DataError, MismatchWarning, ParameterError
 from synthaug.pool import Source
 
 MADE = Source("by hand", "", 0)
@@ -129,6 +132,85 @@ def test_a_strict_pipeline_takes_the_label():
 def test_what_cannot_be_mixed_is_told(given, error, says):
     with pytest.raises(error, match=says):
         albumentations.Compose([SyntheticMixTransform(pool(), p=1)])(**given)
+
+
+@pytest.mark.parametrize(
+    ("first", "line", "axes", "shape"),
+    [
+        ((3, 8, 9), "pool.records.transpose(0, 2, 3, 1)", (0, 2, 3, 1), (8, 9, 3)),
+        ((1, 8, 9), "pool.records[:, 0]", None, (8, 9)),
+        ((1, 8, 9), "pool.records.transpose(0, 2, 3, 1)", (0, 2, 3, 1), (8, 9, 1)),
+    ],
+)
+def test_a_pool_with_its_channels_first_is_to_be_turned(first, line, axes, shape):
+    ours = pool(first)
+    with pytest.raises(DataError) as error:
+        SyntheticMixTransform(ours, p=1)(image=black(shape), label=0)
+    assert str(error.value) == (
+        f"Expected an image of shape {first} and dtype uint8, as in the pool, got {shape} and uint8: images in "
+        f"albumentations have their channels last, so give `dataclasses.replace(pool, records={line})`."
+    )
+    turned = replace(ours, records=ours.records.transpose(axes) if axes else ours.records[:, 0])
+    out = SyntheticMixTransform(turned, (1, 1), p=1)(image=black(shape), label=1)
+    assert value(out) in (150, 200)
+    assert out["image"].shape == shape
+
+
+def ramps(low, high, n=20):
+    return np.stack([np.linspace(low, high, 72, dtype=np.float32).reshape(8, 9)] * n)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "says"),
+    [
+        ((0, 1), (0, 255), "in [0, 1], those of the pool in [0, 255]"),
+        ((-2, 2.5), (0, 1), "from -2 to 2.5, those of the pool in [0, 1]"),
+        ((0, 1), (0, 1), None),
+    ],
+)
+def test_images_of_another_range_than_the_pool_are_warned_of_once(ours, theirs, says):
+    made = Pool.of(ramps(*theirs), np.arange(20) % 2, MADE)
+    pipeline = albumentations.Compose([SyntheticMixTransform(made, p=1)], seed=0)
+    images = ramps(*ours, n=60)
+    for image in images[:15]:
+        pipeline(image=image, label=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for image in images[15:]:
+            pipeline(image=image, label=0)
+    told = [str(one.message) for one in caught if one.category is MismatchWarning]
+    assert len(told) == (says is not None)
+    for one in told:
+        assert re.match(rf"The images that come in have values {re.escape(says)} \(16 of each were looked at\)", one)
+
+
+def test_a_faint_class_that_comes_first_is_no_misfit():
+    made = Pool.of(np.concatenate([ramps(0, 0.2), ramps(0, 1, n=80)]), [0] * 20 + [1] * 80, MADE)
+    pipeline = albumentations.Compose([SyntheticMixTransform(made, p=1)], seed=0)
+    for image in ramps(0, 0.2):
+        pipeline(image=image, label=0)
+
+
+class Ranged(Black):
+    """Images in [0, 1] and a pool in [0, 255]; it tells whether it warned."""
+
+    def __init__(self):
+        made = Pool.of(ramps(0, 255), np.arange(20) % 2, MADE)
+        self.pipeline = albumentations.Compose([SyntheticMixTransform(made, p=1)], seed=0)
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, index):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            self.pipeline(image=ramps(0, 1, n=1)[0], label=0)
+        return sum(one.category is MismatchWarning for one in caught)
+
+
+def test_a_misfit_is_told_of_once_and_not_by_the_workers_of_each_epoch():
+    loader = DataLoader(Ranged(), 4, num_workers=1)
+    assert [sum(int(batch.sum()) for batch in loader) for _ in range(3)] == [1, 0, 0]
 
 
 def test_all_arguments_that_are_wrong_are_told_at_once():

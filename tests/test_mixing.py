@@ -354,6 +354,50 @@ def test_labels_that_the_dataset_is_known_to_lack_are_warned_of():
     MixedDataset(Targets(two, shown=lambda target: target + 1), made)  # its targets are not its labels
 
 
+class Hidden:
+    """A dataset whose labels are in its items alone."""
+
+    def __init__(self, held, as_item=lambda image, label: (image, label)):
+        self.held, self.as_item = held, as_item
+
+    def __len__(self):
+        return len(self.held)
+
+    def __getitem__(self, index):
+        return self.as_item(images(1, first=index % 200)[0], self.held[index])
+
+
+@pytest.mark.parametrize(
+    "as_item", [lambda image, label: (image, label), lambda image, label: {"label": label, "image": image}]
+)
+def test_labels_of_another_type_are_warned_of_where_to_item_lets_them_through(as_item):
+    names, numbers, whole = ["cat", "dog"] * 6, [0, 1] * 6, torch.tensor([0.0, 1.0] * 6)
+    for real, made, says in (
+        (names, numbers, "strings, such as 'cat', and those of synthetic items are numbers, such as 0"),
+        (numbers, names, "numbers, such as 0, and those of synthetic items are strings, such as 'cat'"),
+    ):
+        wanted = f"The dataset has labels that are {says}: let `to_item` write labels as the dataset does."
+        with pytest.warns(MismatchWarning, match=f"^{re.escape(wanted)}$"):
+            MixedDataset(Hidden(real, as_item), Pool.of(images(12, 100), made, MADE), to_item=as_item)
+    for real in (numbers, whole, [bool(label) for label in numbers]):
+        MixedDataset(Hidden(real, as_item), Pool.of(images(12, 100), numbers, MADE), to_item=as_item)
+    by_name = Pool.of(images(12, 100), names, MADE)
+    for both in (["cat", 1] * 6, [1, "cat"] * 6):
+        MixedDataset(Hidden(both, as_item), by_name, to_item=as_item)
+    MixedDataset(Hidden(numbers, as_item), by_name, to_item=lambda image, label: as_item(image, int(label == "dog")))
+    MixedDataset(Hidden(names, as_item), by_name, to_item=lambda image, label: as_item(image, None))
+
+
+@pytest.mark.parametrize(
+    ("held", "made"),
+    [([label for label in range(100) for _ in range(5)], range(1, 6)), ([0] * 490 + list(range(1, 11)), range(1, 10))],
+    ids=["sorted", "rare"],
+)
+def test_labels_that_no_look_has_found_are_not_warned_of(held, made):
+    """Sixteen looks find none of some labels of 100, nor of the rare ones, of which alone a pool may be."""
+    MixedDataset(Hidden(held), Pool.of(images(len(made), 100), list(made), MADE))
+
+
 def test_few_items_are_looked_at_and_none_for_a_ratio_of_0():
     real = Targets([i % 3 for i in range(100)], broken=range(90, 100))
     mix_loader(DataLoader(real, batch_size=4), pool(), ratio=0.0)

@@ -85,6 +85,23 @@ def test_images_of_their_own_are_not(ours, theirs):
     assert silent(items(range(1_000, 1_400), theirs), items(TRAIN, ours))
 
 
+def larger(image):
+    return np.asarray(Image.fromarray(image).resize((12, 12), Image.Resampling.BICUBIC))
+
+
+def middle(size):
+    return lambda image: np.asarray(albumentations.CenterCrop(*size)(image=larger(image))["image"])
+
+
+@pytest.mark.parametrize("size", [(10, 10), (8, 8), (8, 12), (12, 10)])
+def test_crops_of_the_middle_are_known_again(size):
+    train = Training(items(TRAIN, larger))
+    for change in (middle(size), lambda image: normalised(np.fliplr(middle(size)(image)).copy())):
+        with pytest.warns(SynthaugWarning, match="100 of 200 validation images .* changed \\(cropped, normalised, "):
+            check_doubles(items(LEAKED, change), POOL, train)
+    assert check_doubles(items(range(1_000, 1_400), middle(size)), POOL, train) == ""
+
+
 def test_the_warning_says_how_many_and_which():
     train = Training(items(TRAIN))
     with pytest.warns(SynthaugWarning) as caught:

@@ -19,7 +19,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from PIL import Image
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities import CombinedLoader
 from sklearn.datasets import load_digits
@@ -39,6 +39,7 @@ from synthaug import (
 )
 from synthaug.errors import DataError, DataTypeError, ParameterError, StorageError
 from synthaug.fingerprint import digests, fingerprint
+from synthaug.generators import training
 from synthaug.generators.warp import ConditionalWarp
 from synthaug.mix.lightning import _from_first
 from synthaug.mix.loader import MixedLoader
@@ -109,10 +110,9 @@ def trainer(folder, *callbacks, epochs=4, **settings):
         callbacks=list(callbacks),
         accelerator="cpu",
         default_root_dir=folder,
-        enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=any(isinstance(one, ModelCheckpoint) for one in callbacks),
-        **{"logger": False, **settings},
+        **{"logger": False, "enable_progress_bar": False, **settings},
     )
 
 
@@ -227,6 +227,39 @@ def test_the_synthesizer_is_fitted_on_the_training_set_and_drawn_anew(tmp_path):
     assert mix.pool_.equals(expected)
     again = SyntheticMix(quick(), ratio=0.5, refresh_every=2)
     assert weights(fit(tmp_path, again)) == weights(model)
+
+
+class Bars(pl.Callback):
+    """Notes whether the fit that it is in shows its progress; the library copies it."""
+
+    found = []  # noqa: RUF012  # of all copies
+
+    def on_fit_start(self, trainer, pl_module):
+        self.found.append(trainer.progress_bar_callback is not None)
+
+
+@pytest.mark.parametrize(
+    ("shown", "asks", "expected"),
+    [
+        (False, {}, False),
+        (True, {}, True),
+        (False, {"enable_progress_bar": True}, True),
+        (True, {"enable_progress_bar": False}, False),
+        (False, {"callbacks": [Bars(), RichProgressBar(leave=False)]}, True),
+    ],
+)
+def test_the_fit_within_shows_its_progress_as_the_users_trainer_does(shown, asks, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "LONG_GRID", 0)
+    monkeypatch.setattr(Bars, "found", [])
+    asks = {"callbacks": [Bars()], **asks}
+    mix = SyntheticMix(quick(trainer_kwargs=asks), seed=0)
+    run = trainer(tmp_path, mix, epochs=1, enable_progress_bar=shown)
+    run.fit(Classifier(), datamodule=Digits())
+    assert Bars.found == [expected]
+    assert mix.synthesizers_[0].trainer_kwargs.keys() == asks.keys()
+    alone = SyntheticMix(quick(), seed=0)
+    trainer(tmp_path, alone, epochs=1).fit(Classifier(), datamodule=Digits())
+    assert alone.pool_.equals(mix.pool_)
 
 
 def test_several_synthesizers_make_equal_shares_of_each_class(tmp_path):
@@ -632,7 +665,7 @@ from pathlib import Path
 
 import numpy as np, pytorch_lightning as pl, torch
 from torch.utils.data import DataLoader
-from synthaug import Pool, Synthesizer, SyntheticMix, MixedDataModule
+from synthaug import ConditionalWarp, Pool, Synthesizer, SyntheticMix, MixedDataModule
 from synthaug.pool import Source
 
 warnings.simplefilter("ignore")
@@ -666,7 +699,9 @@ model, data, callbacks = Model(), Data(), []
 if mode == "wrapped":
     data = MixedDataModule(data, pool, ratio=0.5)
 else:
-    given = {"pool": pool} if mode == "pool" else {"synthesizer": Synthesizer(max_steps=2), "refresh_every": 1}
+    one, two = Synthesizer(max_steps=2), Synthesizer(generator=ConditionalWarp)
+    given = {"synthesizer": one if mode == "fitted" else [one, two], "refresh_every": 1}
+    given = {"pool": pool} if mode == "pool" else given
     callbacks = [SyntheticMix(ratio=0.5, **given)]
 trainer = pl.Trainer(max_epochs=2, strategy="ddp", devices=2, accelerator="cpu", callbacks=callbacks, logger=False,
                      enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
@@ -679,7 +714,7 @@ Path(f"rank-{trainer.global_rank}.json").write_text(json.dumps(told))
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("mode", "workers"), [("pool", 0), ("wrapped", 1), ("fitted", 1)])
+@pytest.mark.parametrize(("mode", "workers"), [("pool", 0), ("wrapped", 1), ("fitted", 1), ("several", 0)])
 def test_two_processes_share_neither_real_nor_synthetic_items(mode, workers, tmp_path):
     (tmp_path / "fit.py").write_text(SCRIPT)
     done = subprocess.run(
@@ -698,7 +733,7 @@ def test_two_processes_share_neither_real_nor_synthetic_items(mode, workers, tmp
         assert [len(batch) for batch in batches[0]] == [len(batch) for batch in batches[1]] == [8, 7, 8, 7]
         real = [value for part in batches for batch in part for value in batch[:5]]
         assert sorted(real) == list(range(40))
-        if mode != "fitted":
+        if mode in ("pool", "wrapped"):
             made = [value for part in batches for batch in part for value in batch[5:]]
             assert sorted(made) == list(range(100, 120))
     assert told[0]["seen"][0] != told[0]["seen"][1]

@@ -100,6 +100,31 @@ def test_copies_are_nearer_to_the_training_set_than_held_out_images_are(n, chang
     assert 0.4 < nearer_to_training(of(slice(n + 200, 1797)), train, held_out=held_out, seed=0)[0] < 0.6
 
 
+def threefold(image):
+    return np.kron(image, np.ones((3, 3), np.uint8))
+
+
+def middle(image):
+    return threefold(image)[4:20, 4:20]
+
+
+def smaller(image):
+    return np.asarray(Image.fromarray(threefold(image)).resize((16, 16), Image.Resampling.BOX))
+
+
+def test_crops_are_compared_with_the_middle_and_smaller_images_with_the_whole():
+    made = np.stack([threefold(image) for image in X])
+    unseen, copies = (Pool.of(made[part], Y[part], Source("real", "", 0)) for part in (slice(500, 1797), slice(0, 300)))
+    train = Training(items(range(300), threefold))
+    same = nearer_to_training(unseen, train, held_out=items(range(300, 500), threefold), seed=0)[0]
+    resized = nearer_to_training(unseen, train, held_out=items(range(300, 500), smaller), seed=0)[0]
+    assert abs(same - resized) < 0.01
+    for change in (middle, lambda image: as_floats(middle(image))):
+        cropped = items(range(300, 500), change)
+        assert 0.4 < nearer_to_training(unseen, train, held_out=cropped, seed=0)[0] < 0.6
+        assert nearer_to_training(copies, train, held_out=cropped, seed=0)[0] > 0.99
+
+
 def test_images_that_were_not_seen_are_as_near_whatever_the_shares_of_the_classes():
     rare = np.flatnonzero(Y < 5)
     train = Training(items(np.r_[rare[:20], np.flatnonzero(Y >= 5)[:400]]))

@@ -87,10 +87,26 @@ def test_a_pool_of_images_makes_no_dataframe():
         make().to_dataframe()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("make_of", [np.asarray, torch.from_numpy], ids=["array", "tensor"])
+def test_pixels_that_are_not_finite_are_refused_by_their_place(value, make_of):
+    floats = (draw()[0] / 255).astype("float32")
+    Pool.of(make_of(floats), ["a"] * 20, SOURCE)
+    floats[7, 2, 1] = floats[7, 2, 2] = floats[19, 7, 8] = value
+    with pytest.raises(DataError) as error:
+        Pool.of(make_of(floats), ["a"] * 20, SOURCE)
+    assert str(error.value) == (
+        "Expected finite pixels, got NaN or infinite ones in 2 of 20 images (at 7, 19): leave them out, with their "
+        "labels, or mend what made them."
+    )
+    assert len(Pool.of(floats[:0], [], SOURCE)) == 0
+
+
 def test_equality_is_of_bits():
     floats = draw()[0] / 255
     floats[3, 2, 1] = np.nan
-    pool, again = (Pool.of(floats.copy(), ["a"] * 20, SOURCE) for _ in range(2))
+    labels, origin = pd.Series(["a"] * 20), np.zeros(20, np.int32)
+    pool, again = (Pool(floats.copy(), labels, origin, (SOURCE,)) for _ in range(2))
     assert pool.equals(again)
     again.records[0, 0, 0] += 1e-12
     assert not pool.equals(again)

@@ -89,7 +89,8 @@ def loader(name):
 def made(name):
     """A pool of three records of the set, or, if it cannot be read, of the images that it was made of."""
     found = read_images(STRANGE[name].make() if STRANGE[name].read == WORKS else (pixels(), Y))
-    return Pool.of(found.records[-3:], found.labels[-3:], Source("by hand", "", 0))
+    records, labels = found.records[-3:], found.labels[-3:].reset_index(drop=True)
+    return Pool(records, labels, np.zeros(len(labels), np.int32), (Source("by hand", "", 0),))
 
 
 def epoch(batches):

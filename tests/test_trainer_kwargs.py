@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import TQDMProgressBar
 from sklearn.datasets import load_digits
 
 from synthaug.errors import ParameterError
+from synthaug.generators import training
 from synthaug.generators.gan import ConditionalGAN
 from synthaug.generators.vae import ConditionalVAE
 from synthaug.synthesizer import Synthesizer
@@ -48,6 +50,20 @@ def test_half_precision_trains(kind, tmp_path):
     assert abs(drawn.records.mean() - digits()[0].mean()) < 25
     fitted.save(tmp_path / "model")
     assert Synthesizer.load(tmp_path / "model").sample({0: 200, 1: 200}).equals(drawn)
+
+
+@pytest.mark.parametrize("steps", [2, 300], ids=["short", "long"])
+def test_a_progress_bar_of_your_own_takes_the_place_of_ours(steps, monkeypatch):
+    monkeypatch.setattr(training, "LONG_GRID", 100 * 64)
+    bars = []
+
+    class Notes(Losses):
+        def on_train_start(self, trainer, pl_module):
+            bars.append(trainer.progress_bar_callback)
+
+    own = TQDMProgressBar()
+    fit(ConditionalVAE, steps, callbacks=[own, Notes()])
+    assert bars == [own]
 
 
 def test_whole_networks_of_another_precision_are_refused():

@@ -91,8 +91,8 @@ def few_tested(y: pd.Series, splits: list[Split]) -> dict[str, list[int]]:
     >>> few_tested(pd.Series([0] * 5 + [1] * 4), [([], [0, 1, 2, 5]), ([], [2, 3, 4, 6, 7])])
     {'1': [1, 2]}
     """
-    labels = y.unique()
-    counts = np.array([y.iloc[test].value_counts().reindex(labels, fill_value=0) for _, test in splits])
+    labels, codes = np.unique(y.to_numpy(), return_inverse=True)
+    counts = np.array([np.bincount(codes[test], minlength=len(labels)) for _, test in splits])
     few = counts.mean(axis=0) < _FEW
     ends = zip(labels[few], counts.min(axis=0)[few], counts.max(axis=0)[few], strict=True)
     return {str(label): [int(least), int(most)] for label, least, most in sorted(ends, key=lambda row: row[2])}

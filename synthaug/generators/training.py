@@ -14,7 +14,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, RichProgressBar
+from pytorch_lightning.callbacks import EarlyStopping, ProgressBar, RichProgressBar
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
@@ -121,11 +121,12 @@ class Training:
         if checkpoint is not None:
             callbacks.append(_Checkpoint(checkpoint, every=max(1, epochs // 20)))
         long = steps * prod(module.spec.shape[1:]) >= LONG_GRID if module.is_grid else steps >= LONG
-        if long and "enable_progress_bar" not in self.trainer_kwargs:
+        own_bar = any(isinstance(one, ProgressBar) for one in _as_list(self.trainer_kwargs.get("callbacks")))
+        if long and not own_bar and "enable_progress_bar" not in self.trainer_kwargs:
             callbacks.append(RichProgressBar(leave=False))
         resume = str(checkpoint) if checkpoint is not None and checkpoint.exists() else None
         with isolated(derive(self.seed, "fit")), quiet(), _threads_for(module):
-            trainer = self._trainer(epochs, callbacks, progress=long)
+            trainer = self._trainer(epochs, callbacks, progress=long or own_bar)
             try:
                 trainer.fit(
                     module, datamodule=BalancedData(batches, held_out=held_out), ckpt_path=resume, weights_only=True
@@ -155,10 +156,10 @@ class Training:
 
     def _trainer(self, epochs: int, callbacks: list[pl.Callback], *, progress: bool) -> pl.Trainer:
         given = dict(self.trainer_kwargs)
-        extra = given.pop("callbacks", None) or []
+        extra = _as_list(given.pop("callbacks", None))
         defaults = {
             "logger": False,
-            "enable_checkpointing": any(isinstance(c, pl.callbacks.ModelCheckpoint) for c in _as_list(extra)),
+            "enable_checkpointing": any(isinstance(c, pl.callbacks.ModelCheckpoint) for c in extra),
             "enable_model_summary": False,
             "enable_progress_bar": progress,
             "num_sanity_val_steps": 0,
@@ -166,7 +167,7 @@ class Training:
             "devices": 1,
             "max_epochs": epochs,
         }
-        trainer = pl.Trainer(**{**defaults, **given}, callbacks=callbacks + _as_list(extra))
+        trainer = pl.Trainer(**{**defaults, **given}, callbacks=callbacks + extra)
         if trainer.precision not in PRECISIONS:
             raise ParameterError(
                 f'Expected `precision` to be "32-true", "16-mixed" or "bf16-mixed", got "{trainer.precision}".'
@@ -175,7 +176,8 @@ class Training:
 
 
 def _as_list(callbacks: Any) -> list[pl.Callback]:
-    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+    several = isinstance(callbacks, list | tuple)
+    return list(callbacks) if several else [] if callbacks is None else [callbacks]
 
 
 def _split(x: Tensor, y: Tensor, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:

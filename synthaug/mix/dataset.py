@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, get_worker_info
 from synthaug.errors import DataError, DataTypeError, MismatchWarning, ParameterError, SynthaugError
 from synthaug.image_sources import check_map_style
 from synthaug.items import ItemForm, LabelForm
-from synthaug.mix.matching import glance, images_in, known_labels, label_problem, value_problem
+from synthaug.mix.matching import glance, images_in, known_labels, label_problem, type_problem, value_problem
 from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pipelines import is_albumentations, reseed, transformed
 from synthaug.pool import Pool
@@ -69,7 +69,8 @@ class MixedDataset(Dataset[Any]):
         DataTypeError: an iterable dataset, or something that is no dataset or no pool.
 
     Warns:
-        MismatchWarning: the pool has images of another range of values, or labels that the dataset is known to lack.
+        MismatchWarning: the pool has images of another range of values, or labels that the dataset is known to lack, or
+            `to_item` makes strings for labels where the dataset has numbers, or the other way round.
 
     >>> from synthaug import Pool
     >>> from synthaug.pool import Source
@@ -111,7 +112,8 @@ class MixedDataset(Dataset[Any]):
             first = real[0]
             self._form = form = None if to_item is not None else _form(first, self._levels, image, label)
             self._to_item: ToItem | None = to_item if form is None else form.write
-            self._place = _place_of(first, image) if form is None else form.image
+            self._place = _place_of(first, image, "image") if form is None else form.image
+            self._target = _place_of(first, label, "label") if form is None else form.label
             self._written = _written(form, blank, self._levels)
             if len(pool) and to_item is None:
                 _check_alike(self._finish(first, False), self._finish(self._synthetic([0])[0], True))
@@ -174,12 +176,13 @@ class MixedDataset(Dataset[Any]):
             labels: Those that the dataset has, if they are known; by default it is seen whether they are at hand.
 
         Warns:
-            MismatchWarning: images of another range of values, or labels that the dataset lacks.
+            MismatchWarning: images of another range of values, or labels of another type or that the dataset lacks.
         """
         with isolated(0):  # items may draw random crops
             real = glance(self.real.__getitem__, self.n_real if self.n_synthetic else 0)
             made = glance(lambda place: self._synthetic([place])[0], self.n_synthetic)
             values = value_problem(*(images_in(items.values(), self._place) for items in (real, made)))
+            types = type_problem(real.values(), made.values(), self._target)
             if labels is None and self._form is not None:
                 labels = known_labels(self.real, self._form, real)
         counts = dict(zip(self._levels, np.bincount(self._codes, minlength=len(self._levels)).tolist(), strict=True))
@@ -190,6 +193,8 @@ class MixedDataset(Dataset[Any]):
                 "as they are. Draw the pool from a generator that was fitted on what `read_images` makes of this "
                 "dataset, trained long enough to draw its contrasts, or scale the records in `to_item`."
             )
+        if types is not None:
+            _warn(f"The dataset has {types}: let `to_item` write labels as the dataset does.")
         if odd is not None:
             _warn(
                 f"The dataset has {odd}: they may count classes in another way. If they do not belong in, leave them "
@@ -363,16 +368,20 @@ def _written(form: ItemForm | None, records: Any, levels: list[Any]) -> _Written
     if form is None or form.container is not tuple or (form.keys, form.image, form.label) != ((0, 1), 0, 1):
         return None
     picture, target = form.picture, form.target
-    if picture.kind == "PIL" or (picture.shape, picture.dtype) != (records.shape[1:], records.dtype.name):
+    if (picture.shape, picture.dtype) != (records.shape[1:], records.dtype.name):
+        return None
+    if picture.kind == "PIL" or picture.subclass is not None:
         return None
     if target.kind in ("array", "tensor"):
         return None
     return _Written([target.write(level) for level in levels], picture.kind == "tensor")
 
 
-def _place_of(item: Any, image: Any) -> Any:
-    """Where the image is in an item that is made by the user."""
-    return image if image is not None else "image" if isinstance(item, Mapping) or is_dataclass(item) else 0
+def _place_of(item: Any, given: Any, name: str) -> Any:
+    """Where the image or the label is in an item that is made by the user."""
+    if given is not None:
+        return given
+    return name if isinstance(item, Mapping) or is_dataclass(item) else ("image", "label").index(name)
 
 
 def _with_image(item: Any, place: Any, transform: Callable[..., Any]) -> Any:
@@ -424,6 +433,8 @@ def _looks(item: Any) -> str:
         return "{" + ", ".join(f"{key!r}: {_looks(value)}" for key, value in item.items()) + "}"
     if isinstance(item, tuple | list):
         return f"{type(item).__name__}({', '.join(map(_looks, item))})"
+    if isinstance(item, str):
+        return "str"  # one of numpy too, whose dtype has a length
     if hasattr(item, "shape") and hasattr(item, "dtype"):
         return f"{type(item).__name__} {item.dtype} {tuple(item.shape)}"
     return f"{type(item).__name__} {item.mode} {item.size}" if hasattr(item, "mode") else type(item).__name__

@@ -51,8 +51,9 @@ def find_doubles(means: np.ndarray, train: np.ndarray, *, share: float = 1.0) ->
 
     An image is one if it is less than a third as far from one training image as from any other. Where sets are honest,
     this is as rare as for a training image among the others. Distances are those of means over 3 x 3 fields, without
-    brightness and contrast of each channel, at the best of the eight flips and turns. Crops and small turns are not
-    known again, nor is anything where most training images have near doubles among themselves.
+    brightness and contrast of each channel, at the best of the eight flips and turns. Crops (of which
+    `check_doubles` knows those of the middle) and small turns are not known again, nor is anything where most training
+    images have near doubles among themselves.
 
     Args:
         means: Over 8 x 8 fields of each image, `(n, C, 8, 8)`.

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.trainer.connectors.data_connector import _DataLoaderSource, _request_dataloader
 from pytorch_lightning.utilities import rank_zero_info
@@ -62,7 +63,8 @@ class SyntheticMix(pl.Callback):
     Args:
         synthesizer: What makes the images; by default `Synthesizer()`, which takes minutes to fit images of 28 x 28 and
             more. One that is fitted is taken as it is. Of several, each makes an equal share:
-            `[Synthesizer(generator=ConditionalWarp), Synthesizer()]` is what helps rare classes most.
+            `[Synthesizer(generator=ConditionalWarp), Synthesizer()]` is what helps rare classes most. Where your
+            trainer shows no progress bar, their fit shows none, unless their `trainer_kwargs` ask for one.
         pool: A pool to take in place of a synthesizer, or the folder of one, read as it is needed if it is large (see
             `OpenPool`; all processes must see it); a folder that does not exist yet is filled.
         ratio: Synthetic items for each real one, or a function from the epoch, counted from 0, to that number, such as
@@ -109,7 +111,8 @@ class SyntheticMix(pl.Callback):
 
     Warns:
         SynthaugWarning: validation items that the generator has seen, or many that look like training images that were
-            resized, normalised, flipped or turned; a training set that changes its images each time that it is read.
+            resized, cropped to their middle, normalised, flipped or turned; a training set that changes its images each
+            time that it is read.
 
     >>> SyntheticMix(ratio=-1.0)
     Traceback (most recent call last):
@@ -320,7 +323,7 @@ class SyntheticMix(pl.Callback):
         if folder is not None and there:
             return _load_matching(folder, images)
         _warn_of_random(loader.dataset, self._reading)
-        self.synthesizers_ = self._fitted(images)
+        self.synthesizers_ = self._fitted(images, shown=trainer.progress_bar_callback is not None)
         size = math.ceil(self._most(trainer) * len(images))
         self._counts = _counts(self.synthesizers_[0].labels_.classes, images.labels, self.allocation, size)
         self._images = images if self.criteria else None
@@ -330,13 +333,13 @@ class SyntheticMix(pl.Callback):
         pool.save(folder)
         return as_pool(folder)  # as a run that finds it does
 
-    def _fitted(self, images: ImageRecords) -> tuple[Synthesizer, ...]:
+    def _fitted(self, images: ImageRecords, *, shown: bool) -> tuple[Synthesizer, ...]:
         given = self._given
         if not all(hasattr(one, "generators_") for one in given):
             rank_zero_info(f"SyntheticMix: learning {len(images):,} training images first, which can take minutes.")
-        return tuple(self._fit(one, images, place) for place, one in enumerate(given))
+        return tuple(self._fit(one, images, place, shown=shown) for place, one in enumerate(given))
 
-    def _fit(self, given: Synthesizer, images: ImageRecords, place: int) -> Synthesizer:
+    def _fit(self, given: Synthesizer, images: ImageRecords, place: int, *, shown: bool) -> Synthesizer:
         if hasattr(given, "generators_"):
             return given
         assert self.seed_ is not None
@@ -344,7 +347,12 @@ class SyntheticMix(pl.Callback):
         if synthesizer.random_state is None:
             seed = derive(self.seed_, "fit", place) if place else derive(self.seed_, "fit")
             synthesizer.set_params(random_state=seed)
-        return synthesizer.fit(images.records, images.labels)
+        yours = synthesizer.trainer_kwargs
+        if not shown and isinstance(yours, Mapping | None):  # whatever else it is, `fit` refuses
+            synthesizer.set_params(trainer_kwargs=_without_bar(yours or {}))
+        synthesizer.fit(images.records, images.labels)
+        synthesizer.set_params(trainer_kwargs=yours)
+        return synthesizer
 
     def _sample(self, drawing: int) -> Pool:
         assert self.seed_ is not None
@@ -377,6 +385,14 @@ def _from_first(trainer: pl.Trainer, make: Callable[[], Pool | OpenPool]) -> Poo
             torch.distributed.destroy_process_group(patient)
     shared: Pool | OpenPool = trainer.strategy.broadcast(made)
     return shared
+
+
+def _without_bar(trainer_kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Arguments of a Trainer that shows no progress bar, unless they ask for one."""
+    callbacks = trainer_kwargs.get("callbacks") or []
+    several = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
+    asked = any(isinstance(one, ProgressBar) for one in several)
+    return {"enable_progress_bar": asked, **trainer_kwargs}
 
 
 @dataclass

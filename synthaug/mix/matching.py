@@ -12,12 +12,13 @@ from torch.utils.data import Subset, TensorDataset
 
 from synthaug.arrays import as_array, is_array
 from synthaug.errors import listed
-from synthaug.items import ImageForm, ItemForm
+from synthaug.items import ImageForm, ItemForm, LabelForm
 from synthaug.mix.drawing import spread
 
-__all__ = ["glance", "images_in", "known_labels", "label_problem", "value_problem"]
+__all__ = ["LOOKS", "glance", "images_in", "known_labels", "label_problem", "type_problem", "value_problem"]
 
 LOOKS = 16
+"""The most items of a kind that are looked at."""
 _RANGES = ((0, 1), (-1, 1), (0, 255))  # of pixels, the narrower ones first
 _FACTOR, _BYTES = 1.75, 8.0  # between two spans: of [-1, 1] and [0, 1], of which few looks miss the ends; of two uint8
 
@@ -46,7 +47,7 @@ def images_in(items: Iterable[Any], place: Any) -> list[np.ndarray]:
     found = []
     for item in items:
         with suppress(Exception):
-            image = item[place] if isinstance(item, Mapping | tuple | list) else getattr(item, place)
+            image = _entry(item, place)
             found.append(ImageForm.of(image).read(image))
     return found
 
@@ -120,6 +121,38 @@ def label_problem(known: set[Any], labels: Mapping[Any, int]) -> str | None:
     return f"no item with the label{'s' * several} {listed(odd)}, and the pool has {records} records with {them}"
 
 
+def type_problem(real: Iterable[Any], made: Iterable[Any], place: Any) -> str | None:
+    """How the labels at `place` in real and synthetic items differ, if those of one kind alone are strings.
+
+    Which labels occur in a few items tells nothing: a pool may be of the rarest classes alone.
+
+    >>> type_problem([("x", "cat")], [("x", 3)], 1)
+    "labels that are strings, such as 'cat', and those of synthetic items are numbers, such as 3"
+    >>> type_problem([("x", True)], [("x", 1)], 1)
+    """
+    ours, theirs = (_plain_labels(items, place) for items in (real, made))
+    if not ours or not theirs or {type(label) is str for label in ours} & {type(label) is str for label in theirs}:
+        return None
+    names = "strings", "numbers"
+    here, there = names if type(ours[0]) is str else names[::-1]
+    return (
+        f"labels that are {here}, such as {ours[0]!r}, and those of synthetic items are {there}, such as {theirs[0]!r}"
+    )
+
+
+def _plain_labels(items: Iterable[Any], place: Any) -> list[Any]:
+    found = []
+    for item in items:
+        with suppress(Exception):  # what is no label
+            label = _entry(item, place)
+            found.append(LabelForm.of(label).read(label))
+    return found
+
+
+def _entry(item: Any, place: Any) -> Any:
+    return item[place] if isinstance(item, Mapping | tuple | list) else getattr(item, place)
+
+
 def _ends(images: Sequence[np.ndarray]) -> np.ndarray:
     """`(n, 2)` the least and the greatest finite value of each image."""
     finite = (image[np.isfinite(image)] for image in images)
@@ -141,7 +174,7 @@ def _labels_of(real: Any, place: Any) -> Sequence[Any] | None:
         whole = _labels_of(real.dataset, place)
         return None if whole is None else [whole[index] for index in real.indices]
     if isinstance(real, list):
-        return [item[place] if isinstance(item, Mapping | tuple | list) else getattr(item, place) for item in real]
+        return [_entry(item, place) for item in real]
     if isinstance(real, TensorDataset):
         return list(real.tensors[place].flatten().tolist())
     found = next((getattr(real, name) for name in ("targets", "labels") if hasattr(real, name)), None)

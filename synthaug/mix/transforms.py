@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import get_worker_info
 
-from synthaug.errors import DataError, ParameterError, raise_problems
+from synthaug.errors import DataError, MismatchWarning, ParameterError, raise_problems
+from synthaug.mix.matching import LOOKS, value_problem
 from synthaug.opened import AnyPool, as_pool
 from synthaug.pipelines import reseed
 from synthaug.pool import Pool
@@ -51,6 +54,9 @@ class SyntheticMixTransform(ImageOnlyTransform):
         DataTypeError: neither a pool nor a folder.
         ParameterError: arguments outside of what is allowed.
 
+    Warns:
+        MismatchWarning: the first 16 images that it mixes have another range of values than what is mixed in.
+
     >>> import albumentations as A
     >>> from synthaug.pool import Source
     >>> pool = Pool.of(np.full((3, 8, 8), 200, np.uint8), [0, 1, 1], Source("by hand", "", 0))
@@ -79,6 +85,8 @@ class SyntheticMixTransform(ImageOnlyTransform):
             raise DataError("Expected a pool of images, got one of table rows.")
         self._shape, self._dtype = records.shape[1:], records.dtype
         labels = self._pool.labels
+        self._pairs: list[tuple[np.ndarray, np.ndarray]] = []  # the first images, and what was mixed into each
+        self._looked = torch.zeros(1, dtype=torch.bool).share_memory_()  # in any worker
         self._places = {plain(label): places for label, places in labels.groupby(labels, observed=True).indices.items()}
 
     @property
@@ -116,11 +124,29 @@ class SyntheticMixTransform(ImageOnlyTransform):
         if img.dtype != self._dtype or (img.shape != found.shape and img.shape != (*found.shape, 1)):
             raise DataError(
                 f"Expected an image of shape {self._shape} and dtype {self._dtype}, as in the pool, got {img.shape} "
-                f"and {img.dtype}: mix before you crop, resize or normalise."
+                f"and {img.dtype}: {_remedy(img.shape, self._shape)}."
             )
+        if not self._looked:
+            self._look(img, found)
         found = found.reshape(img.shape)
         mixed = img.astype(np.float32) * (1 - weight) + found.astype(np.float32) * weight
         return np.rint(mixed).astype(img.dtype) if img.dtype == np.uint8 else mixed.astype(img.dtype)
+
+    def _look(self, img: np.ndarray, found: np.ndarray) -> None:
+        """Compare the first images with what was mixed into each: of one class, neither is fainter by nature."""
+        self._pairs.append((img.copy(), found))
+        if len(self._pairs) < LOOKS:
+            return
+        values = value_problem(*zip(*self._pairs, strict=True))
+        self._pairs, self._looked[0] = [], True
+        if values is not None:
+            warnings.warn(
+                f"The images that come in have {values} ({LOOKS} of each were looked at), and are mixed as they are: "
+                "put this transform before those that change the values, such as `Normalize`, or bring the pool to "
+                "their range, such as by `dataclasses.replace(pool, records=pool.records / 255)`.",
+                MismatchWarning,
+                stacklevel=2,
+            )
 
     def to_dict_private(self) -> dict[str, Any]:
         """Plain values: the folder of the pool among them."""
@@ -136,6 +162,18 @@ class SyntheticMixTransform(ImageOnlyTransform):
 def _plain(label: Any) -> Any:
     """A label as pools have it, of an array or Tensor without axes too."""
     return plain(label.item() if getattr(label, "ndim", None) == 0 and hasattr(label, "item") else label)
+
+
+def _remedy(shape: tuple[int, ...], pool: tuple[int, ...]) -> str:
+    """What to do about an image of another shape or dtype than in the pool."""
+    grey, last = len(shape) == 2 and pool == (1, *shape), (*pool[1:], pool[0])
+    if not grey and (shape != last or len(shape) != 3):
+        return "mix before you crop, resize or normalise"
+    axes = "[:, 0]" if grey else ".transpose(0, 2, 3, 1)"
+    return (
+        "images in albumentations have their channels last, so give "
+        f"`dataclasses.replace(pool, records=pool.records{axes})`"
+    )
 
 
 def _problems(alpha: Any, metadata_key: Any, p: Any) -> list[str]:

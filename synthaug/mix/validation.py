@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,10 +34,11 @@ _COMPARED = 1_000  # synthetic and held-out images whose distances are taken
 _LEARNED, _HELD_OUT = 0, 1  # seeds of the readings: items that are drawn at random are others in the two sets
 _FEWEST = 20  # held-out or training images
 _SIDE = 8  # fields along each side, whose means are compared
+_CROPPED = 2 / 3  # of a side: the least that a crop leaves
 
 
 class Training:
-    """A training set whose images are read once, and only if they are needed.
+    """A training set whose images are read once, and only if they are needed; once more if others may be crops of them.
 
     Args:
         dataset: The data set, of which 10,000 items at most are read.
@@ -52,12 +52,19 @@ class Training:
 
     def __init__(self, dataset: Any, *, layout: str | None = None, **reading: Any) -> None:
         self.dataset, self.layout, self.reading = dataset, layout, reading
+        self._found: dict[tuple[int, ...] | None, _Fields] = {}
 
-    @cached_property
+    @property
     def fields(self) -> _Fields:
         """What is compared of the images."""
-        parts = _parts(self.dataset, spread(len(self.dataset), _TRAINING), self.reading, _LEARNED)
-        return _Fields.of((images for _, images in parts), self.layout)
+        return self.within(None)
+
+    def within(self, crop: tuple[int, ...] | None) -> _Fields:
+        """The same of their middle, of the height and width of `crop`."""
+        if crop not in self._found:
+            parts = _parts(self.dataset, spread(len(self.dataset), _TRAINING), self.reading, _LEARNED)
+            self._found[crop] = _Fields.of((images for _, images in parts), self.layout, crop=crop)
+        return self._found[crop]
 
 
 def check_validation(dataset: Any, pool: Pool | OpenPool, *, layout: str | None = None, **reading: Any) -> str:
@@ -121,7 +128,8 @@ def check_doubles(dataset: Any, pool: Pool | OpenPool, train: Training) -> str:
     """Warn of validation images that are training images but for a change, if there are more than are usual.
 
     See `find_doubles`. Up to 1,000 validation and 10,000 training images are compared. Those that `check_validation`
-    tells of are left out.
+    tells of are left out. Where validation images are smaller by up to a third of each side, they are also compared
+    with the middle of training images, of which they may be crops.
 
     Args:
         dataset: The validation set.
@@ -142,24 +150,29 @@ def check_doubles(dataset: Any, pool: Pool | OpenPool, train: Training) -> str:
     try:
         if len(train.dataset) < _FEWEST:
             return ""
-        places, means = spread(len(dataset), _COMPARED), []
+        places, read = spread(len(dataset), _COMPARED), []
         told = np.zeros(len(places), bool)
         for part, images in _parts(dataset, places, train.reading, _HELD_OUT):
-            means.append(_means(images, _axes(images, train.layout, _blank(pool).records)))
+            read.append(_Fields.of([images], train.layout, _blank(pool).records))
             told[part] = _told(images, pool, train.layout)
         if told.all():
             return ""
-        theirs, ours = np.concatenate(means)[~told], train.fields.means
+        theirs, ours = np.concatenate([one.means for one in read])[~told], train.fields.means
         if theirs.shape[1] != ours.shape[1]:
             raise DataError(f"they have {theirs.shape[1]} channels, and training images have {ours.shape[1]}.")
+        crop = _crop(train.fields.size, *{one.size for one in read})
+        middles = ours if crop is None else train.within(crop).means
     except Exception as error:  # as above
         return f"whether validation images are changed training images is not known: {_reason(error)}"
-    found = find_doubles(theirs, ours, share=len(ours) / len(train.dataset))
+    share, changed = len(ours) / len(train.dataset), "resized, normalised"
+    found = find_doubles(theirs, ours, share=share)
+    if crop is not None and not found.telling:
+        found, changed = find_doubles(theirs, middles, share=share), "cropped, normalised"
     if found.telling:
         near = places[~told][found.near].tolist()
         _warn(
-            f"{len(near)} of {len(found.near)} validation images look like training images that were changed (resized, "
-            f"normalised, flipped, turned): {listed(near)}. Among training images themselves, {found.usual.sum()} of "
+            f"{len(near)} of {len(found.near)} validation images look like training images that were changed "
+            f"({changed}, flipped, turned): {listed(near)}. Among training images themselves, {found.usual.sum()} of "
             f"{len(found.usual)} are so near to another. Look at some beside the training images; if they are the same "
             "pictures, all scores on them are too good: split the images first, each with all its versions, and change "
             "them afterwards."
@@ -174,7 +187,9 @@ def nearer_to_training(pool: Pool | OpenPool, train: Training, *, held_out: Any,
     weighted by the synthetic images of a class: half if they are as near as images that the generator never saw, 1 for
     copies. Training images that were deformed, and smooth images, are near as well. Far below a half, synthetic images
     stray from the data, or the held-out set holds training images. Distances are those of the means over 8 x 8 fields
-    of each channel; up to 1,000 synthetic and held-out and 10,000 training images are compared.
+    of each channel; up to 1,000 synthetic and held-out and 10,000 training images are compared. Where held-out images
+    are smaller by up to a third of each side, and most of them are nearer to the middle of a training image than to a
+    whole one, they are crops: then all distances are those of the middle.
 
     Args:
         pool: The synthetic images.
@@ -207,16 +222,21 @@ def nearer_to_training(pool: Pool | OpenPool, train: Training, *, held_out: Any,
         shown = pool.keep(np.sort(rng.permutation(len(pool))[:_COMPARED]))
         theirs = _read(held_out, np.sort(rng.permutation(len(held_out))[:_COMPARED]), train.reading, _HELD_OUT)
         made = _Fields.of([shown.records], train.layout)
-        known = train.fields.like(made)
-        near = cdist(made.like(made), known).min(axis=1)
-        far = cdist(_Fields.of([theirs.records], train.layout, shown.records).like(made), known).min(axis=1)
+        others = _Fields.of([theirs.records], train.layout, shown.records)
+        near, far = _to_nearest(made, others, train.fields)
+        crop = _crop(train.fields.size, others.size)
+        if crop is not None and made.size == train.fields.size:
+            middles = _Fields.of([shown.records], train.layout, crop=crop)
+            of_middles = _to_nearest(middles, others, train.within(crop))
+            if (of_middles[1] < far).mean() > 0.5:
+                near, far = of_middles
     except SynthaugError as error:
         return None, unknown + _reason(error)
     areas, sizes = [], []
     for label in shown.labels.unique():
-        mine, others = near[shown.labels == label], far[theirs.labels == label]
-        if len(others):
-            areas.append(float((mine[:, None] < others).mean() + (mine[:, None] == others).mean() / 2))
+        mine, real = near[shown.labels == label], far[theirs.labels == label]
+        if len(real):
+            areas.append(float((mine[:, None] < real).mean() + (mine[:, None] == real).mean() / 2))
             sizes.append(len(mine))
     if not areas:
         return None, f"{unknown}no held-out image is of a class that is drawn."
@@ -305,20 +325,30 @@ class _Fields:
         dtype: Of the images.
         low: The least value of all.
         high: The greatest.
+        size: Height and width of the images.
     """
 
     means: np.ndarray
     dtype: np.dtype
     low: float
     high: float
+    size: tuple[int, ...]
 
     @classmethod
-    def of(cls, parts: Iterable[np.ndarray], layout: str | None, pool: np.ndarray | None = None) -> _Fields:
+    def of(
+        cls,
+        parts: Iterable[np.ndarray],
+        layout: str | None,
+        pool: np.ndarray | None = None,
+        *,
+        crop: tuple[int, ...] | None = None,
+    ) -> _Fields:
         means, low, high = [], np.inf, -np.inf
         for images in parts:
-            means.append(_means(images, _axes(images, layout, pool)))
+            grid = to_grid(images, _axes(images, layout, pool))
+            means.append(_means(grid if crop is None else _middle(grid, crop)))
             low, high = min(low, images.min()), max(high, images.max())
-        return cls(np.concatenate(means), images.dtype, float(low), float(high))
+        return cls(np.concatenate(means), images.dtype, float(low), float(high), grid.shape[2:])
 
     def like(self, pool: _Fields) -> np.ndarray:
         """The means, `(n, C * 64)`, on the scale of a pool, see `_readings`."""
@@ -331,10 +361,29 @@ class _Fields:
         return flat * 255 if self.low >= 0 else (flat + 1) * 127.5
 
 
-def _means(images: np.ndarray, axes: str) -> np.ndarray:
+def _to_nearest(made: _Fields, others: _Fields, known: _Fields) -> tuple[np.ndarray, np.ndarray]:
+    """Distances of synthetic and of other images to the nearest one that is known, on the scale of synthetic ones."""
+    base = known.like(made)
+    return cdist(made.like(made), base).min(axis=1), cdist(others.like(made), base).min(axis=1)
+
+
+def _crop(size: tuple[int, ...], *others: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The size of other images, if it is one and they may be crops of those of `size`."""
+    if len(others) != 1 or others[0] == size:
+        return None
+    fits = all(_CROPPED * whole <= part <= whole for whole, part in zip(size, others[0], strict=True))
+    return others[0] if fits else None
+
+
+def _middle(grid: np.ndarray, crop: tuple[int, ...]) -> np.ndarray:
+    """As `CenterCrop` of torchvision."""
+    top, left = (round((whole - part) / 2) for whole, part in zip(grid.shape[2:], crop, strict=True))
+    return grid[:, :, top : top + crop[0], left : left + crop[1]]
+
+
+def _means(grid: np.ndarray) -> np.ndarray:
     """Of each channel over 8 x 8 fields, `(n, C, 8, 8)`."""
-    grid = torch.from_numpy(to_grid(images, axes).astype(np.float32))
-    means: np.ndarray = adaptive_avg_pool2d(grid, _SIDE).numpy()
+    means: np.ndarray = adaptive_avg_pool2d(torch.from_numpy(grid.astype(np.float32)), _SIDE).numpy()
     if not np.isfinite(means).all():
         raise DataError("The images hold values that are not finite: mend them in the data set.")
     return means
