@@ -17,11 +17,12 @@ from synthaug.errors import DataError, DataTypeError, FileExistsSynthaugError, P
 from synthaug.files import atomic_folder
 from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pool import Pool, Source
+from synthaug.schema import plain
 
 __all__ = ["write_images"]
 
 _MOST_CHANNELS = 4
-_LONGEST = 100  # characters of a folder's name
+_LONGEST = 200  # bytes of a folder's name
 _AT_ONCE = 1_000  # images in memory, of a pool that is in none
 
 
@@ -95,14 +96,15 @@ def _check_pixels(records: np.ndarray, value_range: Any) -> None:
     if records.dtype == np.uint8:
         raise ParameterError(f"Expected no `value_range` for images of bytes, got {value_range!r}: leave it out.")
     pair = isinstance(value_range, tuple | list) and len(value_range) == 2
-    if not pair or not all(isinstance(one, int | float) for one in value_range) or not value_range[0] < value_range[1]:
-        raise ParameterError(f"Expected `value_range` to be two numbers, the lower first, got {value_range!r}.")
+    numbers = pair and all(isinstance(plain(one), int | float) and np.isfinite(one) for one in value_range)
+    if not numbers or not value_range[0] < value_range[1]:
+        raise ParameterError(f"Expected `value_range` to be two finite numbers, the lower first, got {value_range!r}.")
 
 
 def _as_bytes(image: np.ndarray, place: int, value_range: tuple[float, float] | None) -> np.ndarray:
     """Pixels as Pillow takes them: `(H, W)` or `(H, W, C)`."""
     if value_range is not None:
-        low, high = value_range
+        low, high = map(float, value_range)
         if not low <= image.min() <= image.max() <= high:
             raise DataError(
                 f"Image {place} has values from {image.min():.4g} to {image.max():.4g}, outside of "
@@ -123,12 +125,13 @@ def _told(source: Source) -> PngInfo:
 
 
 def _label_problems(labels: list[Any]) -> Iterator[str]:
-    """Which labels cannot be the names of folders, on any system."""
+    """Which labels cannot be the names of folders here, or elsewhere."""
     names: dict[str, Any] = {}
     for label in labels:
         name = str(label)
-        plain = name.isprintable() and name.strip() and not name.startswith(".") and len(name) <= _LONGEST
-        if not plain or any(sign in name for sign in '/\\:*?"<>|'):
+        usual = name.isprintable() and name == name.strip() and not name.startswith(".") and not name.endswith(".")
+        short = 0 < len(name.encode()) <= _LONGEST
+        if not usual or not short or any(sign in name for sign in '/\\:*?"<>|'):
             yield f"No folder can be called {name!r:.50}: rename the label, for example `labels.replace(...)`."
         other = names.setdefault(name.casefold(), label)
         if other != label:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ __all__ = ["Files", "Pairs", "check_map_style"]
 
 _SUFFIXES = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"])
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+_FOLDS = re.compile(r"(batch|cv|fold|part|round|run|set|split)[\W_]*\d+|(19|20)\d\d")
 _PARTS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
 
 
@@ -117,7 +119,8 @@ class Files:
         above = frozenset([folder.resolve(), *folder.resolve().parents])
         files = {path.name: sorted(_image_files(path, above)) for path in entries if path.is_dir()}
         stray = [path.name for path in entries if path.is_file() and _is_image(path)]
-        problems = [f"Link {path} leads nowhere: mend or remove it." for path in entries if _is_lost(path)]
+        lost = [path for path in entries if _is_lost(path) and (not path.suffix or _is_image(path))]  # maybe a folder
+        problems = [f"Link {path} leads nowhere: mend or remove it." for path in lost]
         problems += [f"Folder {folder / name} holds no images: fill or remove it." for name in files if not files[name]]
         parts = [name for name in files if name.lower() in _PARTS and _has_folders_alone(folder / name, files[name])]
         parts.sort(key=lambda name: _PARTS.index(name.lower()))
@@ -178,18 +181,20 @@ def _no_folder(path: Path) -> str:
 
 
 def _tell_levels(folder: Path, files: dict[str, list[Path]]) -> None:
-    """Warn of classes which all hold folders of the same names."""
-    if len(files) < 2 or not all(_has_folders_alone(folder / name, paths) for name, paths in files.items()):
+    """Warn of classes which are called like folds or years and all hold folders of the same names."""
+    if len(files) < 2 or not all(_FOLDS.fullmatch(name.lower()) for name in files):
+        return
+    if not all(_has_folders_alone(folder / name, paths) for name, paths in files.items()):
         return
     inner = [{path.relative_to(folder / name).parts[0] for path in paths} for name, paths in files.items()]
     shared = sorted(set.intersection(*inner))
     if len(shared) < 2:
         return
-    suffixes = {path.suffix for paths in files.values() for path in paths}
-    pattern = f"*{suffixes.pop()}" if len(suffixes) == 1 else "*.*"
+    suffixes = sorted({path.suffix for paths in files.values() for path in paths})
     warnings.warn(
         f"The classes are the folders {listed(list(files))} of {folder}, and each holds {listed(shared)}. If those are "
-        f'the classes, read a table of the files: `paths = sorted(folder.rglob("{pattern}"))`, `read_images('
+        "the classes, read a table of the files: `paths = sorted(path for path in folder.glob('*/*/**/*') if "
+        f"path.suffix in {suffixes})`, `read_images("
         'pd.DataFrame({"image": paths, "label": [path.relative_to(folder).parts[1] for path in paths]}))`.',
         SynthaugWarning,
         stacklevel=4,
@@ -201,8 +206,8 @@ def _is_image(path: Path) -> bool:
 
 
 def _is_lost(path: Path) -> bool:
-    """Whether this is a link to an image, or maybe to a folder, that is not there."""
-    return path.is_symlink() and not path.exists() and (not path.suffix or _is_image(path))
+    """Whether this is a link that leads nowhere."""
+    return path.is_symlink() and not path.exists()
 
 
 def _has_folders_alone(folder: Path, files: list[Path]) -> bool:
@@ -218,7 +223,7 @@ def _image_files(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
     for path in folder.iterdir():
         if path.name.startswith("."):
             continue
-        if (_is_image(path) and path.is_file()) or _is_lost(path):
+        if _is_image(path) and (path.is_file() or _is_lost(path)):
             yield path
         elif path.is_dir():
             yield from _image_files(path, above | {here, *here.parents})

@@ -16,7 +16,7 @@ from synthaug.arrays import DTYPES, SMALLEST, as_array, find_layout, from_grid, 
 from synthaug.errors import DataError, DataTypeError, listed
 from synthaug.schema import plain
 
-__all__ = ["ImageForm", "ItemForm", "LabelForm", "converted"]
+__all__ = ["ImageForm", "ItemForm", "LabelForm", "converted", "entry"]
 
 _CONVERT = 'convert all, `mode="RGB"` in `read_images`, or in the data set'
 _SCALE = (
@@ -101,7 +101,7 @@ class ImageForm:
 
 
 def converted(image: Image.Image, mode: str) -> Image.Image:
-    """A PIL image in another mode; a `DataTypeError` for one of more than 8 bits, which Pillow would cut off.
+    """A PIL image in another mode; a `DataTypeError` for grey values beyond bytes, which Pillow would cut off.
 
     >>> converted(Image.new("L", (9, 8)), "RGB").mode
     'RGB'
@@ -109,6 +109,9 @@ def converted(image: Image.Image, mode: str) -> Image.Image:
     if image.mode == mode:
         return image
     if _is_deep(image.mode):
+        pixels = np.asarray(image)
+        if ((pixels >= 0) & (pixels <= 255) & (pixels == np.floor(pixels))).all():
+            return Image.fromarray(pixels.astype(np.uint8)).convert(mode)
         raise DataTypeError(
             f"The image has mode {image.mode!r}, and a conversion to {mode!r} would round its grey values and cut them "
             f"off at 255: {_SCALE}."
@@ -277,7 +280,7 @@ class ItemForm:
                 f"Expected two places for image and label, got {image!r} for both: say both, `image=..., label=...`."
             )
         _check_places(item, keys, image, label)
-        picture, target = ImageForm.of(convert(_entry(item, image))), LabelForm.of(_entry(item, label))
+        picture, target = ImageForm.of(convert(entry(item, image))), LabelForm.of(entry(item, label))
         return cls(type(item), keys, image, label, picture, target)
 
     def read(self, item: Any, *, convert: Convert = _as_it_is) -> tuple[np.ndarray, bool | int | str]:
@@ -285,7 +288,7 @@ class ItemForm:
         if item is None:
             raise DataError(_NONE)
         try:
-            image, label = _entry(item, self.image), _entry(item, self.label)
+            image, label = entry(item, self.image), entry(item, self.label)
         except (LookupError, AttributeError, TypeError) as error:
             raise DataError(
                 f"Expected a {self.container.__name__} with {self.image!r} and {self.label!r}, as came first, got a "
@@ -366,10 +369,10 @@ def _key(item: Any, keys: tuple[Any, ...], given: Any, name: str, place: int) ->
 
 def _check_places(item: Any, keys: tuple[Any, ...], image: Any, label: Any) -> None:
     """Refuse an image in the place of the label, or none in its own while there is one elsewhere."""
-    here = _entry(item, image)
-    if not _is_picture(_entry(item, label)) and (here is None or is_array(here) or isinstance(here, Image.Image)):
+    here = entry(item, image)
+    if not _is_picture(entry(item, label)) and (here is None or is_array(here) or isinstance(here, Image.Image)):
         return
-    entries = {key: _entry(item, key) for key in (*keys, image, label)}
+    entries = {key: entry(item, key) for key in (*keys, image, label)}
     pictures = [key for key, value in entries.items() if _is_picture(value)]
     if not pictures:
         return
@@ -401,5 +404,10 @@ def _is_class(value: Any) -> bool:
     return True
 
 
-def _entry(item: Any, key: Any) -> Any:
+def entry(item: Any, key: Any) -> Any:
+    """What an item holds at a place, key or attribute.
+
+    >>> entry(("a", 3), 1), entry({"label": 4}, "label")
+    (3, 4)
+    """
     return item[key] if isinstance(item, Mapping | tuple | list) else getattr(item, key)

@@ -149,9 +149,9 @@ def test_classes_of_which_hardly_any_item_is_tested_on_are_told():
     settings = {"train": train_mean, "score": near, "dataset": NUMBERS, "splits": 5, "random_state": 0}
     found = compare_training({"again": None}, labels=labels, **settings)
     assert found.to_markdown().endswith(
-        "\n\nFew test items a split: class 'rarest' has 1, 'rare' has 1 to 2. One item moves the recall of its class "
-        "by up to 100 points, and scores that weigh classes alike by up to 33.3: test more of them with fewer folds, "
-        "collect more, or merge classes."
+        "\n\nFew test items a split, by class: rarest (1), rare (1 to 2). In such a split one item moves the recall of "
+        "its class by up to 100 points, scores that weigh classes alike by up to 33.3: test more of them with "
+        "larger test parts, collect more, or merge classes."
     )
     assert Comparison.from_dict(found.to_dict()).few_tested() == found.few_tested()
     enough = compare_training({"again": None}, labels=["a"] * 15 + ["b"] * 15, **settings)

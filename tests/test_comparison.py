@@ -614,8 +614,9 @@ def test_classes_of_which_hardly_any_row_is_tested_on_are_told():
     splits = [(np.setdiff1d(np.arange(44), test), np.array(test)) for test in ([0, 1, 2, 40, 41], [3, 4, 5, 42, 43])]
     found = compare({"again": None}, GaussianNB(), np.arange(44.0)[:, None], y, cv=splits, random_state=0)
     assert found.notes() == [
-        "Few test rows a split: class '1' has 2. One row moves the recall of its class by up to 50 points, and scores "
-        "that weigh classes alike by up to 25.0: test more of them with fewer folds, collect more, or merge classes."
+        "Few test rows a split, by class: 1 (2). In such a split one row moves the recall of its class by up to 50 "
+        "points, scores that weigh classes alike by up to 25.0: test more of them with larger test parts, collect "
+        "more, or merge classes."
     ]
 
 

@@ -59,17 +59,20 @@ def test_floats_are_scaled_from_the_range_that_is_told(tmp_path):
         write_images(made, tmp_path / "made")
     with pytest.raises(DataError, match=r"^Image 0 has values from -1 to 1, outside of `value_range=\(0, 1\)`"):
         write_images(made, tmp_path / "made", value_range=(0, 1))
-    with pytest.raises(ParameterError, match="`value_range` to be two numbers, the lower first, got"):
-        write_images(made, tmp_path / "made", value_range=(1, 0))
+    for wrong in ((1, 0), (0, np.inf), (0, "1"), 1.0):
+        with pytest.raises(ParameterError, match="`value_range` to be two finite numbers, the lower first, got"):
+            write_images(made, tmp_path / "made", value_range=wrong)
     assert not (tmp_path / "made").exists()
-    write_images(made, tmp_path / "made", value_range=(-1, 1))
+    write_images(made, tmp_path / "made", value_range=(made.records.min(), made.records.max()))
     image = read_images(tmp_path / "made").records[0]
     assert (image[0, 0], image[-1, -1]) == (0, 255)
     with pytest.raises(ParameterError, match="no `value_range` for images of bytes"):
         write_images(pool(), tmp_path / "other", value_range=(0, 1))
 
 
-@pytest.mark.parametrize("label", ["", ".", "..", ".git", "a/b", "a\\b", "a\0b", " ", "x" * 300, "con\n"])
+@pytest.mark.parametrize(
+    "label", ["", ".", "..", ".git", "a/b", "a\\b", "a\0b", " ", "x" * 300, "con\n", "a.", "\u4e00" * 90]
+)
 def test_labels_that_name_no_folder_are_refused(label, tmp_path):
     with pytest.raises(DataError, match=r"No folder can be called .*: rename"):
         write_images(pool(labels=["cat", label]), tmp_path / "made")

@@ -223,7 +223,7 @@ def test_a_mixed_training_goes_on(steps, tmp_path):
         folder.mkdir()
     run(train_mixed, whole)
     for step in steps:
-        run(train_mixed, killed, step, kill_after=60)
+        run(train_mixed, killed, step, kill_after=300)
         assert len(list(killed.iterdir())) == (step - 1) // 3  # checkpoints
     run(train_mixed, killed)
     expected, found = (load_file(folder / "weights") for folder in (whole, killed))

@@ -342,7 +342,9 @@ def test_an_interval_that_leaves_the_figure_has_an_arrow():
 
 def test_classes_of_which_hardly_any_row_is_tested_on_are_told():
     found = comparison({"ours": 0.05})
-    told = "Few test rows a split: class 'yes' has 1 to 2. One row moves the recall of its class by up to 100 points"
+    told = (
+        "Few test rows a split, by class: yes (1 to 2). In such a split one row moves the recall of its class by up to"
+    )
     assert told not in Reader(page(found)).words()
     rare = replace(found, data={**found.data, "few_tested": {"yes": [1, 2]}})
     assert told in Reader(page(rare)).words()

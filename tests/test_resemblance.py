@@ -180,8 +180,8 @@ def long_tailed(counts, seed, classes="abc"):
 
 
 UNLIKE = (
-    "Classes have unlike shares, which alone would tell the records apart: but for `columns`, as many records of each "
-    "class are compared"
+    "Classes have unlike shares, which alone would tell the records apart: but for `columns`, `tstr` and its kind, as "
+    "many records of each class are compared"
 )
 
 
@@ -233,14 +233,33 @@ def test_classes_that_a_side_lacks_are_left_out_and_named():
     assert found.notes[0] == found.reference.notes[0] == f"{UNLIKE} and none of class 'a', which a side lacks."
     assert found.recall > 0.5
     samples = Samples.of(real, made, held, None, "y", None)
-    drawn = samples.draw(30, 0)
+    drawn = samples.draw_alike(30, 0)
     counts = [np.bincount(codes).tolist() for codes in drawn.drawn_codes.values()]
     assert counts[0] == counts[1] == counts[2]
     assert sum(counts[0]) == 30
     apart = fidelity(real[:300], real[300:], labels=(["a"] * 299 + ["b"], ["b"] * 70), random_state=0)
-    assert apart.n_used == 1
+    assert apart.n_used == 70
+    assert apart.notes[0].endswith("with as many of each class, fewer than 20 would be left to compare.")
     alike = fidelity(real, held, target="y", random_state=0)
     assert (alike.n_used, alike.notes) == (len(held), ()), "shares that differ by chance at most are left"
+
+
+def test_classifiers_learn_from_all_that_was_grown(monkeypatch):
+    """Where rare records alone were made, few are left to compare as many of each class, and all are learned from."""
+    learned = []
+
+    class Noted(RandomForestClassifier):
+        def fit(self, x, y):
+            learned.append(len(y))
+            return super().fit(x, y)
+
+    monkeypatch.setattr(likeness, "forest", lambda seed: Noted(10))
+    real, made = long_tailed([300, 20, 0], 0), long_tailed([150, 150, 0], 1)
+    held = long_tailed([290, 30, 0], 2)
+    assert fidelity(real, made, target="y", holdout=held, random_state=0).n_used == 150 + 20
+    assert {*learned[-3:]} == {300}
+    rare = fidelity(real[:310], made[150:], target="y", random_state=0)
+    assert (rare.n_used, np.isfinite(rare.two_sample_accuracy)) == (150, True)
 
 
 def test_records_of_any_kind_by_their_features():

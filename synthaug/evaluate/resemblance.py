@@ -51,7 +51,8 @@ def fidelity(
     """Compare synthetic records with the real ones, column by column, pair by pair, and as a whole.
 
     Where all sides have labels (given, or those of pools and data sets) and classes have other shares beyond chance, as
-    where rare classes were grown, all figures but `columns` are of as many records of each class, and a note says so.
+    where rare classes were grown, all figures but `columns`, `tstr` and its kind are of as many records of each class,
+    if 20 are left then, and a note says so.
 
     Args:
         real: The records that the generator was fitted on: a table, an array `(n, d)`, images, also as a PyTorch data
@@ -89,14 +90,16 @@ def fidelity(
     """
     seed, real = as_seed(random_state), opened(real)
     features = usual_features(records_in(real, target)) if features is None else features
-    samples = Samples.of(real, synthetic, holdout, features, target, labels).draw(max_rows, seed)
+    given = Samples.of(real, synthetic, holdout, features, target, labels)
+    samples = given.draw_alike(max_rows, seed)
     x = samples.features(features or table_features(samples.parts["real"]))
     found = {name: _compared(samples, x, name, seed) for name in samples.parts if name != "real"}
     whole, learned = found["synthetic"], dict[str, Any](notes=())
     if samples.codes:
-        inputs = samples if target is None else samples.without(target)
-        learnable = x if target is None else inputs.features(table_features(inputs.parts["real"]))
-        learned = _learned(learnable, samples.drawn_codes, derive(seed, "learn"))
+        drawn = given.draw(max_rows, seed)
+        inputs = drawn if target is None else drawn.without(target)
+        numbers = features if features and target is None else table_features(inputs.parts["real"])
+        learned = _learned(inputs.features(numbers), drawn.drawn_codes, derive(seed, "learn"))
     return replace(whole, **{**learned, "notes": whole.notes + learned["notes"]}, reference=found.get("holdout"))
 
 
@@ -123,7 +126,7 @@ class Fidelity:
         trtr: The same, trained on real and tested on other real records (held out if given, else out of fold).
         n_real: The number of real records.
         n_synthetic: The number of synthetic records.
-        n_used: How many of each were drawn for all but `columns`.
+        n_used: How many of each were drawn for all but `columns`, `tstr` and its kind.
         notes: Why figures are NaN, and what else to know of them.
         reference: The same figures of the held-out records in the place of the synthetic ones.
 

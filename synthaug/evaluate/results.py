@@ -262,15 +262,13 @@ class Comparison:
         if not few:
             return ""
         noun = "row" if self.data.get("columns") else "item"
-        told = [
-            f"{label!r} has {least if least == most else f'{least} to {most}'}" for label, (least, most) in few.items()
-        ]
+        told = [f"{label} ({least if least == most else f'{least} to {most}'})" for label, (least, most) in few.items()]
         step = 100 / max(1, min(least for least, _ in few.values()))
         swing = step / len(self.data["classes"])
         return (
-            f"Few test {noun}s a split: class {listed(told, 5, told=str)}. One {noun} moves the recall of its class by "
-            f"up to {step:.0f} points, and scores that weigh classes alike by up to {swing:.1f}: test more of them "
-            "with fewer folds, collect more, or merge classes."
+            f"Few test {noun}s a split, by class: {listed(told, 5, told=str)}. In such a split one {noun} moves the "
+            f"recall of its class by up to {step:.0f} points, scores that weigh classes alike by up to {swing:.1f}: "
+            "test more of them with larger test parts, collect more, or merge classes."
         )
 
     def to_dict(self) -> dict[str, Any]:

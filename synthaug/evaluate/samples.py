@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,10 @@ FEWEST = 20
 """How many records of each are needed to compare them as a whole."""
 
 _UNLIKE = 0.001  # p-value
+_FEW_ALIKE = (
+    "Classes have unlike shares, which alone may tell the records apart: with as many of each class, fewer than "
+    f"{FEWEST} would be left to compare."
+)
 _WORDS = {"number": "numbers", "time": "times", "level": "categories"}
 
 
@@ -95,7 +100,7 @@ class Samples:
         return {name: codes[self.rows[name]] for name, codes in self.codes.items()}
 
     def draw(self, most: int, seed: int) -> Samples:
-        """As many records of each in random order, at most `most`; as many of each class, if shares are unlike.
+        """As many records of each in random order, at most `most`.
 
         >>> array = np.arange(60).reshape(30, 2)
         >>> Samples.of(array, array[:25], None, None, None, None).draw(100, 0).n_used
@@ -103,15 +108,31 @@ class Samples:
         """
         if most < FEWEST:
             raise ParameterError(f"Expected `max_rows` of at least {FEWEST}, got {most!r}.")
-        orders = {name: numpy_rng(seed, "rows", name).permutation(len(part)) for name, part in self.parts.items()}
-        classes = _Classes.of(self.labels) if self.labels.keys() == self.parts.keys() else None
-        notes = classes.notes() if classes else self._unlabelled()
-        if classes and classes.unlike:
-            counts = classes.shared(most, seed)
-            rows = {name: classes.drawn(name, order, counts, seed) for name, order in orders.items()}
-        else:
-            rows = {name: order[: min(most, *map(len, self.parts.values()))] for name, order in orders.items()}
-        return replace(self, rows=rows, notes=notes)
+        n = min(most, *map(len, self.parts.values()))
+        return replace(self, rows={name: order[:n] for name, order in self._orders(seed).items()})
+
+    def draw_alike(self, most: int, seed: int) -> Samples:
+        """The same, with as many of each class where shares are unlike and 20 records or more are left.
+
+        >>> array, labels = np.arange(120).reshape(60, 2), ([0] * 50 + [1] * 10, [0] * 10 + [1] * 50)
+        >>> alike = Samples.of(array, array, None, None, None, labels).draw_alike(100, 0)
+        >>> {name: np.bincount(codes).tolist() for name, codes in alike.drawn_codes.items()}
+        {'real': [10, 10], 'synthetic': [10, 10]}
+        """
+        drawn = self.draw(most, seed)
+        if self.labels.keys() != self.parts.keys():
+            return replace(drawn, notes=self._unlabelled())
+        classes = _Classes.of(self.labels)
+        if not classes.unlike:
+            return drawn
+        if classes.shared.sum() < FEWEST:
+            return replace(drawn, notes=(_FEW_ALIKE,))
+        counts = numpy_rng(seed, "classes").multivariate_hypergeometric(classes.shared, min(most, classes.shared.sum()))
+        rows = {name: classes.drawn(name, order, counts, seed) for name, order in self._orders(seed).items()}
+        return replace(drawn, rows=rows, notes=classes.notes())
+
+    def _orders(self, seed: int) -> dict[str, np.ndarray]:
+        return {name: numpy_rng(seed, "rows", name).permutation(len(part)) for name, part in self.parts.items()}
 
     def _unlabelled(self) -> tuple[str, ...]:
         if len(set(self.labels.get("synthetic", ()))) < 2:
@@ -162,20 +183,20 @@ class _Classes:
         parts = np.split(codes, np.cumsum([len(part) for part in values])[:-1])
         return cls(names, dict(zip(labels, parts, strict=True)))
 
-    @property
+    @cached_property
     def counts(self) -> np.ndarray:
         """`(parts, classes)`."""
         return np.array([np.bincount(codes, minlength=len(self.names)) for codes in self.codes.values()])
 
     @property
-    def unlike(self) -> bool:
-        """Whether shares of classes differ beyond chance, by the chi-squared test, and any class is in all parts."""
-        return bool(self.counts.min(axis=0).any() and chi2_contingency(self.counts).pvalue < _UNLIKE)
+    def shared(self) -> np.ndarray:
+        """How many of each class all parts have."""
+        return np.asarray(self.counts.min(axis=0))
 
-    def shared(self, most: int, seed: int) -> np.ndarray:
-        """How many of each class all parts have; where these are more than `most`, as many of them by chance."""
-        counts = self.counts.min(axis=0)
-        return numpy_rng(seed, "classes").multivariate_hypergeometric(counts, min(most, counts.sum()))
+    @property
+    def unlike(self) -> bool:
+        """Whether shares of classes differ beyond chance, by the chi-squared test."""
+        return bool(chi2_contingency(self.counts).pvalue < _UNLIKE)
 
     def drawn(self, name: str, order: np.ndarray, counts: np.ndarray, seed: int) -> np.ndarray:
         """The first rows in this order that make up these counts, shuffled: rare classes came early."""
@@ -184,13 +205,12 @@ class _Classes:
         return np.asarray(numpy_rng(seed, "shuffled", name).permutation(first))
 
     def notes(self) -> tuple[str, ...]:
-        if not self.unlike:
-            return ()
-        lost = [plain(name) for name, n in zip(self.names, self.counts.min(axis=0), strict=True) if not n]
+        """That as many of each class are compared."""
+        lost = [plain(name) for name, n in zip(self.names, self.shared, strict=True) if not n]
         without = f" and none of class {listed(lost)}, which a side lacks" if lost else ""
         return (
-            "Classes have unlike shares, which alone would tell the records apart: but for `columns`, as many records "
-            f"of each class are compared{without}.",
+            "Classes have unlike shares, which alone would tell the records apart: but for `columns`, `tstr` and its "
+            f"kind, as many records of each class are compared{without}.",
         )
 
 

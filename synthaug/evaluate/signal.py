@@ -32,7 +32,7 @@ class Signal:
     Args:
         auc: Largest mean area under the ROC curve of the classifiers, 0.5 by chance.
         p: p-value of the hypothesis that it is there by chance.
-        rarest: Rows of the smallest class that was looked at.
+        rarest: Rows of the smallest class that was asked for by itself.
 
     >>> [Signal(*one).there for one in ((0.58, 0.3, 20), (0.63, 0.2, 20), (0.55, 0.01, 90), (0.5, 0.5, 3))]
     [False, True, True, True]
@@ -57,8 +57,9 @@ def label_signal(X: pd.DataFrame, y: pd.Series, splits: Sequence[Split], *, seed
 
     Both learn from the training rows of each split with as many rows of `ClassGaussian` added, which finds more than
     the few rows alone do. The mean area under the curve over splits is compared with the normal distribution that it
-    has by chance (`null_deviation`), the better of the two with Bonferroni's correction. Classes of fewer than six rows
-    are left out where there are two larger ones or more.
+    has by chance (`null_deviation`), the better of the two with Bonferroni's correction. Where there are classes of
+    fewer than six rows beside two or more larger ones, these are asked for among themselves, and all small ones against
+    them.
 
     Args:
         X: Records, `n` of them.
@@ -75,17 +76,27 @@ def label_signal(X: pd.DataFrame, y: pd.Series, splits: Sequence[Split], *, seed
     >>> label_signal(X, y, make_splits(3, X, y, 0), seed=0).there
     True
     """
-    models = [model for name, model in default_estimators().items() if name in _PANEL]
-    score = scorers("roc_auc")["roc_auc"]
-    areas = []
     counts = y.value_counts()
     large = counts[counts >= _FEW]
-    looked = large if len(large) > 1 else counts
-    rarest, kept = int(looked.min()), y.isin(looked.index).to_numpy()
-    splits = [(train[kept[train]], test[kept[test]]) for train, test in splits]
+    if len(large) < 2 or len(large) == len(counts):
+        return Signal(*_area(X, y, splits, seed), int(counts.min()))
+    is_large = y.isin(large.index)
+    kept = is_large.to_numpy()
+    among = _area(X, y, [(train[kept[train]], test[kept[test]]) for train, test in splits], seed)
+    area, p = zip(among, _area(X, is_large.astype(int), splits, seed), strict=True)
+    if np.isnan(area).any():
+        return Signal(float(np.nanmax([*area, 0.5])), 1.0, int(counts.min()))
+    return Signal(max(area), min(1.0, 2 * min(p)), int(large.min()))
+
+
+def _area(X: pd.DataFrame, y: pd.Series, splits: Sequence[Split], seed: int) -> tuple[float, float]:
+    """The area of the better classifier, and its p-value."""
+    models = [model for name, model in default_estimators().items() if name in _PANEL]
+    score = scorers("roc_auc")["roc_auc"]
     splits = [(train, test) for train, test in splits if len(np.unique(y.iloc[test])) > 1]
     if not splits:
-        return Signal(np.nan, 1.0, rarest)
+        return np.nan, 1.0
+    areas = []
     for number, (train, test) in enumerate(splits):
         arm = ClassGaussian(amount=1.0, random_state=derive(seed, "signal", number) % 2**32)
         rows = arm.fit_resample(take(X, train), take(y, train))
@@ -94,7 +105,7 @@ def label_signal(X: pd.DataFrame, y: pd.Series, splits: Sequence[Split], *, seed
     tested = np.unique(np.concatenate([test for _, test in splits]))
     folds = round(len(tested) / float(np.mean([len(test) for _, test in splits])))
     z = (area - 0.5) / null_deviation(np.unique(y.iloc[tested], return_counts=True)[1], folds)
-    return Signal(area, min(1.0, len(models) * float(stats.norm.sf(z))), rarest)
+    return area, min(1.0, len(models) * float(stats.norm.sf(z)))
 
 
 def null_deviation(counts: ArrayLike, folds: int) -> float:

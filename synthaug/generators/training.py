@@ -121,7 +121,7 @@ class Training:
         if checkpoint is not None:
             callbacks.append(_Checkpoint(checkpoint, every=max(1, epochs // 20)))
         long = steps * prod(module.spec.shape[1:]) >= LONG_GRID if module.is_grid else steps >= LONG
-        own_bar = any(isinstance(one, ProgressBar) for one in _as_list(self.trainer_kwargs.get("callbacks")))
+        own_bar = has_progress_bar(self.trainer_kwargs)
         if long and not own_bar and "enable_progress_bar" not in self.trainer_kwargs:
             callbacks.append(RichProgressBar(leave=False))
         resume = str(checkpoint) if checkpoint is not None and checkpoint.exists() else None
@@ -173,6 +173,15 @@ class Training:
                 f'Expected `precision` to be "32-true", "16-mixed" or "bf16-mixed", got "{trainer.precision}".'
             )
         return trainer
+
+
+def has_progress_bar(trainer_kwargs: Mapping[str, Any]) -> bool:
+    """Whether there is a progress bar among the callbacks.
+
+    >>> has_progress_bar({}), has_progress_bar({"callbacks": RichProgressBar()})
+    (False, True)
+    """
+    return any(isinstance(one, ProgressBar) for one in _as_list(trainer_kwargs.get("callbacks")))
 
 
 def _as_list(callbacks: Any) -> list[pl.Callback]:

@@ -112,8 +112,9 @@ class MixedDataset(Dataset[Any]):
             first = real[0]
             self._form = form = None if to_item is not None else _form(first, self._levels, image, label)
             self._to_item: ToItem | None = to_item if form is None else form.write
-            self._place = _place_of(first, image, "image") if form is None else form.image
-            self._target = _place_of(first, label, "label") if form is None else form.label
+            self._place = _place_of(first, image, "image", 0) if form is None else form.image
+            self._target = _place_of(first, label, "label", 1) if form is None else form.label
+            self._told = label is not None or not isinstance(first, tuple | list) or len(first) == 2
             self._written = _written(form, blank, self._levels)
             if len(pool) and to_item is None:
                 _check_alike(self._finish(first, False), self._finish(self._synthetic([0])[0], True))
@@ -182,7 +183,9 @@ class MixedDataset(Dataset[Any]):
             real = glance(self.real.__getitem__, self.n_real if self.n_synthetic else 0)
             made = glance(lambda place: self._synthetic([place])[0], self.n_synthetic)
             values = value_problem(*(images_in(items.values(), self._place) for items in (real, made)))
-            types = type_problem(real.values(), made.values(), self._target)
+            types = None
+            if self._form is None and self._told:  # of a tuple of more it is not known where its label is
+                types = type_problem(real.values(), made.values(), self._target)
             if labels is None and self._form is not None:
                 labels = known_labels(self.real, self._form, real)
         counts = dict(zip(self._levels, np.bincount(self._codes, minlength=len(self._levels)).tolist(), strict=True))
@@ -377,11 +380,11 @@ def _written(form: ItemForm | None, records: Any, levels: list[Any]) -> _Written
     return _Written([target.write(level) for level in levels], picture.kind == "tensor")
 
 
-def _place_of(item: Any, given: Any, name: str) -> Any:
+def _place_of(item: Any, given: Any, name: str, place: int) -> Any:
     """Where the image or the label is in an item that is made by the user."""
     if given is not None:
         return given
-    return name if isinstance(item, Mapping) or is_dataclass(item) else ("image", "label").index(name)
+    return name if isinstance(item, Mapping) or is_dataclass(item) else place
 
 
 def _with_image(item: Any, place: Any, transform: Callable[..., Any]) -> Any:

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.trainer.connectors.data_connector import _DataLoaderSource, _request_dataloader
 from pytorch_lightning.utilities import rank_zero_info
@@ -24,6 +23,7 @@ from sklearn.base import clone
 
 from synthaug.errors import ParameterError, StorageError, SynthaugWarning, raise_problems
 from synthaug.fingerprint import fingerprint
+from synthaug.generators.training import has_progress_bar
 from synthaug.images import ImageRecords, read_images, size_problems
 from synthaug.mix.accepting import draw_accepted
 from synthaug.mix.dataset import MixedDataset, ToItem, find_mixed
@@ -349,7 +349,8 @@ class SyntheticMix(pl.Callback):
             synthesizer.set_params(random_state=seed)
         yours = synthesizer.trainer_kwargs
         if not shown and isinstance(yours, Mapping | None):  # whatever else it is, `fit` refuses
-            synthesizer.set_params(trainer_kwargs=_without_bar(yours or {}))
+            quiet = {"enable_progress_bar": has_progress_bar(yours or {}), **(yours or {})}
+            synthesizer.set_params(trainer_kwargs=quiet)
         synthesizer.fit(images.records, images.labels)
         synthesizer.set_params(trainer_kwargs=yours)
         return synthesizer
@@ -385,14 +386,6 @@ def _from_first(trainer: pl.Trainer, make: Callable[[], Pool | OpenPool]) -> Poo
             torch.distributed.destroy_process_group(patient)
     shared: Pool | OpenPool = trainer.strategy.broadcast(made)
     return shared
-
-
-def _without_bar(trainer_kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Arguments of a Trainer that shows no progress bar, unless they ask for one."""
-    callbacks = trainer_kwargs.get("callbacks") or []
-    several = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
-    asked = any(isinstance(one, ProgressBar) for one in several)
-    return {"enable_progress_bar": asked, **trainer_kwargs}
 
 
 @dataclass

@@ -12,7 +12,7 @@ from torch.utils.data import Subset, TensorDataset
 
 from synthaug.arrays import as_array, is_array
 from synthaug.errors import listed
-from synthaug.items import ImageForm, ItemForm, LabelForm
+from synthaug.items import ImageForm, ItemForm, LabelForm, entry
 from synthaug.mix.drawing import spread
 
 __all__ = ["LOOKS", "glance", "images_in", "known_labels", "label_problem", "type_problem", "value_problem"]
@@ -47,7 +47,7 @@ def images_in(items: Iterable[Any], place: Any) -> list[np.ndarray]:
     found = []
     for item in items:
         with suppress(Exception):
-            image = _entry(item, place)
+            image = entry(item, place)
             found.append(ImageForm.of(image).read(image))
     return found
 
@@ -144,13 +144,9 @@ def _plain_labels(items: Iterable[Any], place: Any) -> list[Any]:
     found = []
     for item in items:
         with suppress(Exception):  # what is no label
-            label = _entry(item, place)
+            label = entry(item, place)
             found.append(LabelForm.of(label).read(label))
     return found
-
-
-def _entry(item: Any, place: Any) -> Any:
-    return item[place] if isinstance(item, Mapping | tuple | list) else getattr(item, place)
 
 
 def _ends(images: Sequence[np.ndarray]) -> np.ndarray:
@@ -174,7 +170,7 @@ def _labels_of(real: Any, place: Any) -> Sequence[Any] | None:
         whole = _labels_of(real.dataset, place)
         return None if whole is None else [whole[index] for index in real.indices]
     if isinstance(real, list):
-        return [_entry(item, place) for item in real]
+        return [entry(item, place) for item in real]
     if isinstance(real, TensorDataset):
         return list(real.tensors[place].flatten().tolist())
     found = next((getattr(real, name) for name in ("targets", "labels") if hasattr(real, name)), None)

@@ -143,7 +143,7 @@ class SyntheticMixTransform(ImageOnlyTransform):
             warnings.warn(
                 f"The images that come in have {values} ({LOOKS} of each were looked at), and are mixed as they are: "
                 "put this transform before those that change the values, such as `Normalize`, or bring the pool to "
-                "their range, such as by `dataclasses.replace(pool, records=pool.records / 255)`.",
+                "their range, `dataclasses.replace(pool, records=...)`.",
                 MismatchWarning,
                 stacklevel=2,
             )
