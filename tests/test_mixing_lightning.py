@@ -37,7 +37,7 @@ from synthaug import (
     SyntheticMix,
     opened,
 )
-from synthaug.errors import DataError, DataTypeError, ParameterError, StorageError
+from synthaug.errors import DataError, DataTypeError, FileExistsSynthaugError, ParameterError, StorageError
 from synthaug.fingerprint import digests, fingerprint
 from synthaug.generators import training
 from synthaug.generators.warp import ConditionalWarp
@@ -291,6 +291,16 @@ def test_a_folder_is_filled_once_and_must_match(tmp_path):
     other.train_dataloader = lambda: DataLoader(items(0, 100), batch_size=50)
     with pytest.raises(StorageError, match="was made from other images than those of this training set"):
         fit(tmp_path, SyntheticMix(quick(), pool=folder), datamodule=other)
+
+
+@pytest.mark.parametrize(("name", "says"), [("a.zip", "is a file: choose a folder"), ("other", "not a pool's")])
+def test_what_is_no_place_for_a_pool_is_told_before_the_fit(name, says, tmp_path, monkeypatch):
+    (tmp_path / "a.zip").touch()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.docx").touch()
+    monkeypatch.setattr(Synthesizer, "fit", None)
+    with pytest.raises(FileExistsSynthaugError, match=says):
+        fit(tmp_path, SyntheticMix(quick(), pool=tmp_path / name))
 
 
 RECALL = {**dict.fromkeys(range(8), 0.5), 8: 0.0, 9: 1.0}

@@ -609,3 +609,31 @@ def test_sensitive_columns_are_of_tables_only():
     x = np.zeros((30, 2, 2)) + np.arange(30)[:, None, None]
     with pytest.raises(ParameterError, match=r"^`sensitive` names columns of a table: leave it out for other records"):
         privacy_risk(x, x, x + 50, features=lambda a: a.reshape(len(a), -1), sensitive="a")
+
+
+def test_shares_of_classes_alone_accuse_nobody():
+    """Training records with a rare class, and a holdout with as many of each, as a test folder often is."""
+
+    def drawn(seed, counts):
+        rng, y = np.random.default_rng(seed), np.repeat(["a", "b"], counts)
+        return pd.DataFrame(rng.normal(np.where(y == "a", 0, 6)[:, None], size=(len(y), 3)), columns=list("uvw")), y
+
+    told = []
+    for seed in range(3):
+        (train, y), (made, _), (held, z) = (drawn(10 * seed + i, counts) for i, counts in
+                                            enumerate([(300, 20), (300, 20), (160, 160)]))  # fmt: skip
+        told.append([privacy_risk(train, made, held, labels=labels, random_state=0) for labels in (None, (y, z))])
+    assert any(not found.verdict().startswith(("No sign", "Cannot tell")) for found, _ in told)
+    assert all(found.verdict().startswith(("No sign", "Cannot tell")) for _, found in told)
+    assert told[0][1].compared == {"train": 180, "synthetic": 320, "holdout": 180}
+    copied = privacy_risk(train, train[:100], held, labels=(y, z), random_state=0)
+    assert copied.verdict().startswith("Records are copied")
+
+
+def test_labels_carried_by_images_are_looked_at_and_others_checked():
+    images = np.random.default_rng(0).integers(0, 256, (120, 8, 8), dtype=np.uint8)
+    train, held = read_images((images[:60], [0] * 50 + [1] * 10)), read_images((images[60:90], [0, 1] * 15))
+    assert privacy_risk(train, images[90:], held, random_state=0).compared["train"] == 15 + 10
+    assert privacy_risk(train.records, images[90:], held, random_state=0).compared["train"] == 30
+    with pytest.raises(ParameterError, match=r"`labels` to be `\(train_labels, holdout_labels\)`, 60 and 30 of them"):
+        privacy_risk(train.records, images[90:], held.records, labels=([0] * 60, [0] * 29))

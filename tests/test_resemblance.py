@@ -262,6 +262,14 @@ def test_classifiers_learn_from_all_that_was_grown(monkeypatch):
     assert (rare.n_used, np.isfinite(rare.two_sample_accuracy)) == (150, True)
 
 
+def test_images_of_bytes_have_the_figures_of_floats():
+    images = np.random.default_rng(0).integers(0, 256, (120, 8, 8), dtype=np.uint8)
+    of_bytes = fidelity(images[:60], images[60:], random_state=0)
+    of_floats = fidelity(images[:60] / 255, images[60:] / 255, random_state=0)
+    assert of_bytes.kernel_distance == pytest.approx(of_floats.kernel_distance)
+    assert abs(of_bytes.kernel_distance) < 1
+
+
 def test_records_of_any_kind_by_their_features():
     rng = np.random.default_rng(0)
     y = np.arange(60) % 2

@@ -14,7 +14,7 @@ from synthaug.errors import ParameterError, listed, nearest, raise_problems
 from synthaug.evaluate import nearness, trials
 from synthaug.evaluate.attacks import code_tables
 from synthaug.evaluate.rates import shuffled_labels
-from synthaug.evaluate.samples import records_in
+from synthaug.evaluate.samples import is_labelled, opened, records_in
 from synthaug.evaluate.sides import Sides
 from synthaug.evaluate.stats import holm
 from synthaug.features import Features, usual_features
@@ -49,6 +49,7 @@ def privacy_risk(
     n_attacks: int = 500,
     level: float = 0.95,
     max_records: int = 2000,
+    labels: Sequence[Any] | None = None,
 ) -> PrivacyRisk:
     """Attack the training records by means of the synthetic ones, and compare with records never trained on.
 
@@ -69,6 +70,10 @@ def privacy_risk(
         n_attacks: How many predicates of each kind are tried, and how many records are attacked for a secret.
         level: Of the intervals, and of the verdict: independent records are accused at a rate of at most `1 - level`.
         max_records: Of larger tables that many are drawn. Training and holdout records are always as many of each.
+        labels: The classes of the training and of the holdout records, `(train_labels, holdout_labels)`; by default
+            those of data sets and pools. Then as many of each class are compared: where training records are
+            long-tailed and the holdout is not, those of common classes would look trained on otherwise. So where a
+            table has classes in other shares, name them here.
 
     Returns:
         The figures. Tables are attacked in every way; other records by their distances only.
@@ -84,13 +89,16 @@ def privacy_risk(
     """
     seed = as_seed(random_state)
     _check_numbers(n_attacks, level, max_records)
-    train = records_in(train)
+    given = {"train": opened(train), "holdout": opened(holdout)}
+    train, holdout = map(records_in, given.values())
+    classes = {name: part.labels for name, part in given.items() if is_labelled(part)}
+    classes = classes if labels is None else _checked(labels, train, holdout)
     features = usual_features(train) if features is None else features
-    sides = Sides.of(train, records_in(synthetic), records_in(holdout), features)
+    sides = Sides.of(train, records_in(synthetic), holdout, features, classes if len(classes) == len(given) else None)
     secrets = _secrets(sides, sensitive, seed)
     drawn = sides.draw(seed, max_records)
     n = len(drawn.train)
-    labels = shuffled_labels(n, _SHUFFLES, numpy_rng(seed, "labels"))
+    halves = shuffled_labels(n, _SHUFFLES, numpy_rng(seed, "labels"))
     made, real = drawn.numbers()
     to_real, among = cdist(made, real), cdist(real, real)
     membership = trials.membership(to_real, among, level)
@@ -98,11 +106,11 @@ def privacy_risk(
     if sides.is_table:
         ours, coded, theirs = code_tables([drawn.train, drawn.synthetic, drawn.holdout])
         both = replace(ours, values=np.concatenate([ours.values, theirs.values]))
-        found += trials.singling_out(coded, both, labels, seed, n_attacks, level)
+        found += trials.singling_out(coded, both, halves, seed, n_attacks, level)
         found += trials.inference(coded, both, secrets, seed, n_attacks, level)
     return PrivacyRisk(
         attacks=pd.DataFrame(found, columns=_ATTACKS),
-        copies=pd.DataFrame(trials.copies(drawn, to_real, among, labels, level), columns=_COPIES),
+        copies=pd.DataFrame(trials.copies(drawn, to_real, among, halves, level), columns=_COPIES),
         membership=pd.DataFrame(membership, columns=_MEMBERSHIP),
         distances=nearness.closest(to_real),
         sizes={name: len(getattr(sides, name)) for name in _NAMES},
@@ -111,6 +119,16 @@ def privacy_risk(
         level=level,
         seed=seed,
     )
+
+
+def _checked(labels: Any, train: Any, holdout: Any) -> dict[str, Any]:
+    """Labels of the training and the holdout records; a `ParameterError` if they do not fit."""
+    pair = isinstance(labels, tuple | list) and len(labels) == 2
+    if not pair or [len(part) for part in labels] != [len(train), len(holdout)]:
+        raise ParameterError(
+            f"Expected `labels` to be `(train_labels, holdout_labels)`, {len(train)} and {len(holdout)} of them."
+        )
+    return {"train": labels[0], "holdout": labels[1]}
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -15,7 +15,7 @@ from synthaug.evaluate.columnwise import align_columns, pair_table, shift_table
 from synthaug.evaluate.metrics import class_recalls
 from synthaug.evaluate.samples import FEWEST, Samples, opened, records_in
 from synthaug.evaluate.wording import markdown_table
-from synthaug.features import Features, table_features, usual_features
+from synthaug.features import Features, image_features, table_features, usual_features
 from synthaug.rng import RandomState, as_seed, derive, numpy_rng
 from synthaug.schema import plain
 
@@ -89,7 +89,10 @@ def fidelity(
     (1.0, 0.0, 1.0)
     """
     seed, real = as_seed(random_state), opened(real)
-    features = usual_features(records_in(real, target)) if features is None else features
+    if features is None:
+        records = records_in(real, target)
+        features = usual_features(records)
+        features = _of_bytes if features is not None and "uint8" in str(records.dtype) else features
     given = Samples.of(real, synthetic, holdout, features, target, labels)
     samples = given.draw_alike(max_rows, seed)
     x = samples.features(features or table_features(samples.parts["real"]))
@@ -101,6 +104,11 @@ def fidelity(
         numbers = features if features and target is None else table_features(inputs.parts["real"])
         learned = _learned(inputs.features(numbers), drawn.drawn_codes, derive(seed, "learn"))
     return replace(whole, **{**learned, "notes": whole.notes + learned["notes"]}, reference=found.get("holdout"))
+
+
+def _of_bytes(images: Any) -> np.ndarray:
+    """Features of bytes on the scale of floats, which the kernel distance is for."""
+    return image_features(images) / 255
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -20,7 +20,7 @@ from synthaug.labels import Labels, check_target
 from synthaug.rng import numpy_rng
 from synthaug.schema import plain
 
-__all__ = ["FEWEST", "Samples", "opened", "records_in"]
+__all__ = ["FEWEST", "Samples", "is_labelled", "opened", "records_in"]
 
 FEWEST = 20
 """How many records of each are needed to compare them as a whole."""
@@ -67,7 +67,7 @@ class Samples:
         """
         given = {"real": real, "synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
         given = {name: opened(part) for name, part in given.items()}
-        known = {name: part.labels for name, part in given.items() if _is_labelled(part)}
+        known = {name: part.labels for name, part in given.items() if is_labelled(part)}
         given = {name: records_in(part, target) for name, part in given.items()}
         if features is None:
             given = {
@@ -227,7 +227,12 @@ def opened(part: Any) -> Any:
     return part
 
 
-def _is_labelled(part: Any) -> bool:
+def is_labelled(part: Any) -> bool:
+    """Whether this is a pool, or what `read_images` gives, with labels of its own.
+
+    >>> is_labelled(pd.DataFrame({"labels": [1]}))
+    False
+    """
     return not isinstance(part, pd.DataFrame) and hasattr(part, "records") and hasattr(part, "labels")
 
 
@@ -240,7 +245,7 @@ def records_in(part: Any, target: Any = None) -> Any:
     [1, 2]
     """
     part = opened(part)
-    if not _is_labelled(part):
+    if not is_labelled(part):
         return part
     return part.records if target is None or is_array(part.records) else part.to_dataframe(target)
 

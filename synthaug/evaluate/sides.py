@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class Sides:
         holdout: Real records that it never saw.
         features: Records -> `(n, d)` numbers; None stands for `table_features` of the real records.
         hashes: Equal for equal records, `(n,)` for each of the three.
+        labels: Of the real records, by "train" and "holdout", where both are known.
     """
 
     train: Any
@@ -40,9 +42,17 @@ class Sides:
     holdout: Any
     features: Features | None
     hashes: tuple[np.ndarray, ...]
+    labels: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, train: Any, synthetic: Any, holdout: Any, features: Features | None) -> Sides:
+    def of(
+        cls,
+        train: Any,
+        synthetic: Any,
+        holdout: Any,
+        features: Features | None,
+        labels: Mapping[str, Any] | None = None,
+    ) -> Sides:
         """Check the records; what is neither a table nor an array is replaced by its features.
 
         Raises:
@@ -71,7 +81,7 @@ class Sides:
             features = _as_is
         hashes = tuple(row_hashes(records) for records in sides.values())
         _check_overlap(hashes[0], hashes[2])
-        return cls(**sides, features=features, hashes=hashes)
+        return cls(**sides, features=features, hashes=hashes, labels=labels or {})
 
     @property
     def is_table(self) -> bool:
@@ -79,23 +89,28 @@ class Sides:
         return isinstance(self.train, pd.DataFrame)
 
     def draw(self, seed: int, most: int) -> Sides:
-        """At most `most` records each in random order, as many to train on as never seen.
+        """At most `most` records each in random order, as many trained on as never seen.
+
+        Where labels are known, as many of each class: one that is rarer among those never seen would make the others
+        look as if they had been trained on.
 
         >>> table = pd.DataFrame({"a": range(60)})
         >>> drawn = Sides.of(table[:35], table, table[35:], None).draw(0, 40)
         >>> len(drawn.train), len(drawn.synthetic), len(drawn.holdout)
         (25, 40, 25)
         """
-        fewest = min(len(self.train), len(self.holdout), most)
-        drawn, hashes = {}, []
-        for (name, n), known in zip(
-            {"train": fewest, "synthetic": most, "holdout": fewest}.items(), self.hashes, strict=True
-        ):
-            records = getattr(self, name)
-            order = numpy_rng(seed, "draw", name).permutation(len(records))[:n]
-            drawn[name] = records.iloc[order] if self.is_table else records[order]
-            hashes.append(known[order])
-        return replace(self, **drawn, hashes=tuple(hashes))
+        names = ("train", "synthetic", "holdout")
+        orders = {name: numpy_rng(seed, "draw", name).permutation(len(getattr(self, name))) for name in names}
+        if self.labels:
+            orders |= _of_each_class({name: orders[name] for name in self.labels}, self.labels)
+        fewest = min(len(orders["train"]), len(orders["holdout"]), most)
+        orders = {name: order[: most if name == "synthetic" else fewest] for name, order in orders.items()}
+        drawn = {
+            name: getattr(self, name).iloc[order] if self.is_table else getattr(self, name)[order]
+            for name, order in orders.items()
+        }
+        hashes = tuple(known[order] for known, order in zip(self.hashes, orders.values(), strict=True))
+        return replace(self, **drawn, hashes=hashes, labels={})
 
     def numbers(self) -> tuple[np.ndarray, np.ndarray]:
         """Features of the synthetic and of the real records (trained on, then never seen), `(n, d)` each.
@@ -113,6 +128,18 @@ class Sides:
             features = table_features(pd.concat([_plain_levels(table) for table in real]))
         made, *real = (_numbers(features(records), len(records)) for records in (made, *real))
         return made, np.concatenate(real)
+
+
+def _of_each_class(orders: Mapping[str, np.ndarray], labels: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The first of each class in these orders, as many in both; the orders as they are if too few would be left."""
+    ordered = {name: pd.Series(np.asarray(labels[name], object)[order]) for name, order in orders.items()}
+    counts = pd.concat([values.value_counts() for values in ordered.values()], axis=1).fillna(0).min(axis=1)
+    if counts.sum() < FEWEST:
+        return dict(orders)
+    return {
+        name: orders[name][(values.groupby(values).cumcount() < values.map(counts)).to_numpy()]
+        for name, values in ordered.items()
+    }
 
 
 def _as_is(x: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ from synthaug.pool import Pool, Source
 from synthaug.rng import as_seed, derive, isolated
 from synthaug.schema import plain
 from synthaug.selection import Criterion, check_criteria
-from synthaug.shards import MANIFEST
+from synthaug.shards import MANIFEST, changing
 from synthaug.synthesizer import Synthesizer
 
 __all__ = ["SyntheticMix"]
@@ -315,6 +315,9 @@ class SyntheticMix(pl.Callback):
         if folder is not None and there and self.synthesizer is None:
             return as_pool(folder)
         check_loader(loader)
+        if folder is not None and not there and folder.exists():  # what is no place for a pool is told before the fit
+            with changing(folder):
+                pass
         images = read_images(loader.dataset, **self._reading)
         if self._mix.keywords["to_item"] is None:  # so that it is known before minutes of fitting
             images.form.write(images.records[0], images.labels.iloc[0])
@@ -436,8 +439,8 @@ def _warn_of_random(dataset: Any, reading: Mapping[str, Any]) -> None:
     if not np.array_equal(first, second, equal_nan=True):
         warnings.warn(
             "The images of the training set change each time that they are read, and the generator learns one changed "
-            "version of each: let the data set give plain images, and pass what changes them as `transform=`, which is "
-            "applied to real and synthetic images alike.",
+            "version of each: take what changes them out of the data set, and pass it as `transform=` instead, which "
+            "is applied to real and synthetic images alike.",
             SynthaugWarning,
             stacklevel=2,
         )
