@@ -63,8 +63,8 @@ class SyntheticMix(pl.Callback):
     Args:
         synthesizer: What makes the images; by default `Synthesizer()`, which takes minutes to fit images of 28 x 28 and
             more. One that is fitted is taken as it is. Of several, each makes an equal share:
-            `[Synthesizer(generator=ConditionalWarp), Synthesizer()]` is what helps most where classes are rare. Where your
-            trainer shows no progress bar, their fit shows none, unless their `trainer_kwargs` ask for one.
+            `[Synthesizer(generator=ConditionalWarp), Synthesizer()]` is what helps most where classes are rare. Where
+            your trainer shows no progress bar, their fit shows none, unless their `trainer_kwargs` ask for one.
         pool: A pool to take in place of a synthesizer, or the folder of one, read as it is needed if it is large (see
             `OpenPool`; all processes must see it); a folder that does not exist yet is filled.
         ratio: Synthetic items for each real one, or a function from the epoch, counted from 0, to that number, such as
