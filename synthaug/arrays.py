@@ -19,6 +19,7 @@ __all__ = [
     "ArraySchema",
     "as_array",
     "check_images",
+    "extent",
     "find_layout",
     "from_grid",
     "is_array",
@@ -145,7 +146,7 @@ def find_layout(shape: tuple[int, ...], layout: str | None = None) -> str:
         raise ParameterError(f"Expected `layout` to be None, {' or '.join(map(repr, LAYOUTS))}, got {layout!r}.")
     if len(shape) == 2 and min(shape) >= SMALLEST:
         return "grey"
-    possible = [one for one in LAYOUTS if len(shape) == 3 and min(_size(shape, one)) >= SMALLEST and min(shape) > 0]
+    possible = [one for one in LAYOUTS if len(shape) == 3 and min(extent(shape, one)[1]) >= SMALLEST and min(shape) > 0]
     if layout in possible:
         return layout
     if not possible:
@@ -181,13 +182,20 @@ def likely_layout(shape: tuple[int, ...]) -> str:
         return "channels_first" if shape[0] < shape[-1] else "channels_last"
 
 
-def _size(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
-    return shape[:2] if layout == "channels_last" else shape[1:]
+def extent(shape: tuple[int, ...], layout: str) -> tuple[int, tuple[int, ...]]:
+    """The number of channels of an image in this layout, and its height and width.
+
+    >>> extent((8, 9), "grey"), extent((8, 9, 3), "channels_last"), extent((3, 8, 9), "channels_first")
+    ((1, (8, 9)), (3, (8, 9)), (3, (8, 9)))
+    """
+    if layout == "channels_first":
+        return shape[0], shape[1:]
+    return (shape[2] if len(shape) == 3 else 1), shape[:2]
 
 
 def _tell(shape: tuple[int, ...], layout: str) -> str:
-    channels = shape[2 if layout == "channels_last" else 0]
-    return f"{channels} channels of {' x '.join(map(str, _size(shape, layout)))} pixels"
+    channels, size = extent(shape, layout)
+    return f"{channels} channels of {' x '.join(map(str, size))} pixels"
 
 
 def to_grid(images: np.ndarray, layout: str) -> np.ndarray:

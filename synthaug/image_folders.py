@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from synthaug.arrays import likely_layout, to_grid
+from synthaug.arrays import extent, likely_layout, to_grid
 from synthaug.errors import DataError, DataTypeError, FileExistsSynthaugError, ParameterError, raise_problems
 from synthaug.files import atomic_folder
 from synthaug.opened import AnyPool, OpenPool, as_pool
@@ -80,7 +80,7 @@ def _each(pool: Pool | OpenPool) -> Iterator[tuple[int, np.ndarray, Any, Source]
 
 def _check_pixels(records: np.ndarray, value_range: Any) -> None:
     shape = records.shape[1:]
-    channels = to_grid(np.empty((1, *shape), np.bool_), likely_layout(shape)).shape[1]
+    channels, _ = extent(shape, likely_layout(shape))
     if channels > _MOST_CHANNELS:
         raise DataError(
             f"Expected images of 1 to {_MOST_CHANNELS} channels, which a PNG file can have, got {channels}: save the "

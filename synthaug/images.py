@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from synthaug.arrays import DTYPES, as_array, from_grid, is_array, to_grid
+from synthaug.arrays import DTYPES, as_array, extent, from_grid, is_array, to_grid
 from synthaug.errors import DataError, DataTypeError, ParameterError, listed, raise_problems
 from synthaug.image_sources import Files, Pairs, check_map_style
 from synthaug.items import ItemForm, converted
@@ -221,7 +221,7 @@ def _remedy(shape: tuple[int, ...], first: tuple[int, ...], kind: str) -> str:
         here, there = ("channels_last",) * 2 if last else (_layout(shape), _layout(first))
     except DataError:
         return "bring all to one size, one order of the axes and one number of channels in the data set"
-    (channels, size), (first_channels, first_size) = _sides(shape, here), _sides(first, there)
+    (channels, size), (first_channels, first_size) = extent(shape, here), extent(first, there)
     remedies = []
     if channels != first_channels:
         remedies.append("convert all to one number of channels")
@@ -236,13 +236,6 @@ def _remedy(shape: tuple[int, ...], first: tuple[int, ...], kind: str) -> str:
             f"resize all, `size={first_size}` in `read_images`, or in `SyntheticMix` with a resizing `transform`"
         )
     return "; ".join(remedies)
-
-
-def _sides(shape: tuple[int, ...], layout: str) -> tuple[int, tuple[int, ...]]:
-    """The number of channels, and height and width."""
-    if layout == "channels_first":
-        return shape[0], shape[1:]
-    return (shape[2] if len(shape) == 3 else 1), shape[:2]
 
 
 def _resized(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:

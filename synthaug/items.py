@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from synthaug.arrays import DTYPES, SMALLEST, as_array, find_layout, from_grid, is_array, to_grid
+from synthaug.arrays import DTYPES, SMALLEST, as_array, extent, find_layout, from_grid, is_array, to_grid
 from synthaug.errors import DataError, DataTypeError, listed
 from synthaug.schema import plain
 
@@ -148,7 +148,7 @@ def _relaid(record: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return record
     layout = find_layout(shape)
     grid = to_grid(record[None], find_layout(record.shape))
-    if grid.shape[1] != to_grid(np.empty((1, *shape), np.bool_), layout).shape[1]:
+    if grid.shape[1] != extent(shape, layout)[0]:
         raise DataError(
             f"Expected synthetic images with the channels of those in the data set, of shape {shape}, got "
             f"{record.shape}: fit the generator on what `read_images` makes of this data set, or {_TO_ITEM}."

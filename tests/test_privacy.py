@@ -19,6 +19,7 @@ from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugWa
 from synthaug.evaluate import attacks, nearness, rates
 from synthaug.evaluate.privacy import PrivacyRisk, privacy_risk
 from synthaug.evaluate.resemblance import fidelity
+from synthaug.evaluate.sides import Sides
 from synthaug.images import read_images
 from synthaug.opened import OpenPool
 from synthaug.pool import Pool, Source
@@ -637,3 +638,13 @@ def test_labels_carried_by_images_are_looked_at_and_others_checked():
     assert privacy_risk(train.records, images[90:], held, random_state=0).compared["train"] == 30
     with pytest.raises(ParameterError, match=r"`labels` to be `\(train_labels, holdout_labels\)`, 60 and 30 of them"):
         privacy_risk(train.records, images[90:], held.records, labels=([0] * 60, [0] * 29))
+
+
+def test_as_many_of_each_class_are_drawn_of_many_records():
+    tables = [pd.DataFrame({"id": np.arange(a + b) + 1000 * i, "y": np.repeat([0, 1], [a, b])})
+              for i, (a, b) in enumerate([(300, 60), (200, 200)])]  # fmt: skip
+    labels = {name: table["y"] for name, table in zip(("train", "holdout"), tables, strict=True)}
+    drawn = Sides.of(tables[0], tables[0], tables[1], None, labels).draw(0, 100)
+    counts = [part["y"].value_counts().to_dict() for part in (drawn.train, drawn.holdout)]
+    assert counts[0] == counts[1]
+    assert sum(counts[0].values()) == 100

@@ -233,7 +233,7 @@ def test_classes_that_a_side_lacks_are_left_out_and_named():
     assert found.notes[0] == found.reference.notes[0] == f"{UNLIKE} and none of class 'a', which a side lacks."
     assert found.recall > 0.5
     samples = Samples.of(real, made, held, None, "y", None)
-    drawn = samples.draw_alike(30, 0)
+    drawn = samples.draw(30, 0).alike(30, 0)
     counts = [np.bincount(codes).tolist() for codes in drawn.drawn_codes.values()]
     assert counts[0] == counts[1] == counts[2]
     assert sum(counts[0]) == 30
@@ -260,6 +260,18 @@ def test_classifiers_learn_from_all_that_was_grown(monkeypatch):
     assert {*learned[-3:]} == {300}
     rare = fidelity(real[:310], made[150:], target="y", random_state=0)
     assert (rare.n_used, np.isfinite(rare.two_sample_accuracy)) == (150, True)
+
+
+def test_features_are_asked_for_once_where_shares_are_alike():
+    asked, (real, made) = [], np.random.default_rng(0).normal(size=(2, 60, 3))
+
+    def features(records):
+        asked.append(len(records))
+        return records
+
+    y = np.arange(60) % 2
+    assert np.isfinite(fidelity(real, made, labels=(y, y), features=features, random_state=0).tstr)
+    assert asked == [60, 60]
 
 
 def test_images_of_bytes_have_the_figures_of_floats():

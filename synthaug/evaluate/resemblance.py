@@ -93,16 +93,19 @@ def fidelity(
         records = records_in(real, target)
         features = usual_features(records)
         features = _of_bytes if features is not None and "uint8" in str(records.dtype) else features
-    given = Samples.of(real, synthetic, holdout, features, target, labels)
-    samples = given.draw_alike(max_rows, seed)
-    x = samples.features(features or table_features(samples.parts["real"]))
+    drawn = Samples.of(real, synthetic, holdout, features, target, labels).draw(max_rows, seed)
+    samples = drawn.alike(max_rows, seed)
+    features = features or table_features(drawn.parts["real"])
+    x = samples.features(features)
     found = {name: _compared(samples, x, name, seed) for name in samples.parts if name != "real"}
     whole, learned = found["synthetic"], dict[str, Any](notes=())
-    if samples.codes:
-        drawn = given.draw(max_rows, seed)
-        inputs = drawn if target is None else drawn.without(target)
-        numbers = features if features and target is None else table_features(inputs.parts["real"])
-        learned = _learned(inputs.features(numbers), drawn.drawn_codes, derive(seed, "learn"))
+    if drawn.codes:
+        if target is not None:
+            inputs = drawn.without(target)
+            learnable = inputs.features(table_features(inputs.parts["real"]))
+        else:
+            learnable = x if samples.rows is drawn.rows else drawn.features(features)
+        learned = _learned(learnable, drawn.drawn_codes, derive(seed, "learn"))
     return replace(whole, **{**learned, "notes": whole.notes + learned["notes"]}, reference=found.get("holdout"))
 
 

@@ -20,7 +20,7 @@ from synthaug.labels import Labels, check_target
 from synthaug.rng import numpy_rng
 from synthaug.schema import plain
 
-__all__ = ["FEWEST", "Samples", "is_labelled", "opened", "records_in"]
+__all__ = ["FEWEST", "Classes", "Samples", "is_labelled", "opened", "records_in"]
 
 FEWEST = 20
 """How many records of each are needed to compare them as a whole."""
@@ -111,25 +111,22 @@ class Samples:
         n = min(most, *map(len, self.parts.values()))
         return replace(self, rows={name: order[:n] for name, order in self._orders(seed).items()})
 
-    def draw_alike(self, most: int, seed: int) -> Samples:
-        """The same, with as many of each class where shares are unlike and 20 records or more are left.
+    def alike(self, most: int, seed: int) -> Samples:
+        """The same draw; with as many of each class where shares are unlike and 20 records or more are left.
 
         >>> array, labels = np.arange(120).reshape(60, 2), ([0] * 50 + [1] * 10, [0] * 10 + [1] * 50)
-        >>> alike = Samples.of(array, array, None, None, None, labels).draw_alike(100, 0)
+        >>> alike = Samples.of(array, array, None, None, None, labels).draw(100, 0).alike(100, 0)
         >>> {name: np.bincount(codes).tolist() for name, codes in alike.drawn_codes.items()}
         {'real': [10, 10], 'synthetic': [10, 10]}
         """
-        drawn = self.draw(most, seed)
         if self.labels.keys() != self.parts.keys():
-            return replace(drawn, notes=self._unlabelled())
-        classes = _Classes.of(self.labels)
+            return replace(self, notes=self._unlabelled())
+        classes = Classes.of(self.labels)
         if not classes.unlike:
-            return drawn
+            return self
         if classes.shared.sum() < FEWEST:
-            return replace(drawn, notes=(_FEW_ALIKE,))
-        counts = numpy_rng(seed, "classes").multivariate_hypergeometric(classes.shared, min(most, classes.shared.sum()))
-        rows = {name: classes.drawn(name, order, counts, seed) for name, order in self._orders(seed).items()}
-        return replace(drawn, rows=rows, notes=classes.notes())
+            return replace(self, notes=(_FEW_ALIKE,))
+        return replace(self, rows=classes.draw(self._orders(seed), most, seed), notes=classes.notes())
 
     def _orders(self, seed: int) -> dict[str, np.ndarray]:
         return {name: numpy_rng(seed, "rows", name).permutation(len(part)) for name, part in self.parts.items()}
@@ -170,14 +167,24 @@ class Samples:
 
 
 @dataclass(frozen=True, eq=False)
-class _Classes:
-    """Codes of the classes of each part, in classes of them all."""
+class Classes:
+    """Labels of several sets of records, of which as many of each class are to be compared. Made by `Classes.of`.
+
+    Args:
+        names: The classes of them all.
+        codes: By set, the place of each label in `names`.
+    """
 
     names: Sequence[Any]
     codes: Mapping[str, np.ndarray]
 
     @classmethod
-    def of(cls, labels: Mapping[str, Sequence[Any]]) -> _Classes:
+    def of(cls, labels: Mapping[str, Sequence[Any]]) -> Classes:
+        """Of the labels of each set.
+
+        >>> Classes.of({"real": ["a", "a", "b"], "synthetic": ["b", "c"]}).shared.tolist()
+        [0, 1, 0]
+        """
         values = [np.asarray(part, object) for part in labels.values()]
         codes, names = pd.factorize(np.concatenate(values))
         parts = np.split(codes, np.cumsum([len(part) for part in values])[:-1])
@@ -198,11 +205,18 @@ class _Classes:
         """Whether shares of classes differ beyond chance, by the chi-squared test."""
         return bool(chi2_contingency(self.counts).pvalue < _UNLIKE)
 
-    def drawn(self, name: str, order: np.ndarray, counts: np.ndarray, seed: int) -> np.ndarray:
-        """The first rows in this order that make up these counts, shuffled: rare classes came early."""
-        codes = pd.Series(self.codes[name][order])
-        first = order[codes.groupby(codes).cumcount().to_numpy() < counts[codes]]
-        return np.asarray(numpy_rng(seed, "shuffled", name).permutation(first))
+    def draw(self, orders: Mapping[str, np.ndarray], most: int, seed: int) -> dict[str, np.ndarray]:
+        """The first rows of each class in these orders, as many in all of them, at most `most`.
+
+        They are shuffled: those of common classes come early.
+        """
+        counts = numpy_rng(seed, "classes").multivariate_hypergeometric(self.shared, min(most, self.shared.sum()))
+        rows = {}
+        for name, order in orders.items():
+            codes = pd.Series(self.codes[name][order])
+            first = order[codes.groupby(codes).cumcount().to_numpy() < counts[codes]]
+            rows[name] = np.asarray(numpy_rng(seed, "shuffled", name).permutation(first))
+        return rows
 
     def notes(self) -> tuple[str, ...]:
         """That as many of each class are compared."""

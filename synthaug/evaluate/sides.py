@@ -12,6 +12,7 @@ import pandas as pd
 
 from synthaug.errors import DataError, DataTypeError, SynthaugWarning, raise_problems
 from synthaug.evaluate.attacks import column_kind
+from synthaug.evaluate.samples import Classes
 from synthaug.features import NEEDED, Features, table_features
 from synthaug.fingerprint import row_hashes
 from synthaug.rng import numpy_rng
@@ -102,7 +103,9 @@ class Sides:
         names = ("train", "synthetic", "holdout")
         orders = {name: numpy_rng(seed, "draw", name).permutation(len(getattr(self, name))) for name in names}
         if self.labels:
-            orders |= _of_each_class({name: orders[name] for name in self.labels}, self.labels)
+            classes, real = Classes.of(self.labels), {name: orders[name] for name in self.labels}
+            if FEWEST <= classes.shared.sum() < max(map(len, real.values())):
+                orders |= classes.draw(real, most, seed)
         fewest = min(len(orders["train"]), len(orders["holdout"]), most)
         orders = {name: order[: most if name == "synthetic" else fewest] for name, order in orders.items()}
         drawn = {
@@ -128,18 +131,6 @@ class Sides:
             features = table_features(pd.concat([_plain_levels(table) for table in real]))
         made, *real = (_numbers(features(records), len(records)) for records in (made, *real))
         return made, np.concatenate(real)
-
-
-def _of_each_class(orders: Mapping[str, np.ndarray], labels: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The first of each class in these orders, as many in both; the orders as they are if too few would be left."""
-    ordered = {name: pd.Series(np.asarray(labels[name], object)[order]) for name, order in orders.items()}
-    counts = pd.concat([values.value_counts() for values in ordered.values()], axis=1).fillna(0).min(axis=1)
-    if counts.sum() < FEWEST:
-        return dict(orders)
-    return {
-        name: orders[name][(values.groupby(values).cumcount() < values.map(counts)).to_numpy()]
-        for name, values in ordered.items()
-    }
 
 
 def _as_is(x: np.ndarray) -> np.ndarray:

@@ -113,8 +113,7 @@ class MixedDataset(Dataset[Any]):
             self._form = form = None if to_item is not None else _form(first, self._levels, image, label)
             self._to_item: ToItem | None = to_item if form is None else form.write
             self._place = _place_of(first, image, "image", 0) if form is None else form.image
-            self._target = _place_of(first, label, "label", 1) if form is None else form.label
-            self._told = label is not None or not isinstance(first, tuple | list) or len(first) == 2
+            self._target = None if form is not None or _is_longer(first, label) else _place_of(first, label, "label", 1)
             self._written = _written(form, blank, self._levels)
             if len(pool) and to_item is None:
                 _check_alike(self._finish(first, False), self._finish(self._synthetic([0])[0], True))
@@ -183,9 +182,7 @@ class MixedDataset(Dataset[Any]):
             real = glance(self.real.__getitem__, self.n_real if self.n_synthetic else 0)
             made = glance(lambda place: self._synthetic([place])[0], self.n_synthetic)
             values = value_problem(*(images_in(items.values(), self._place) for items in (real, made)))
-            types = None
-            if self._form is None and self._told:  # of a tuple of more it is not known where its label is
-                types = type_problem(real.values(), made.values(), self._target)
+            types = None if self._target is None else type_problem(real.values(), made.values(), self._target)
             if labels is None and self._form is not None:
                 labels = known_labels(self.real, self._form, real)
         counts = dict(zip(self._levels, np.bincount(self._codes, minlength=len(self._levels)).tolist(), strict=True))
@@ -378,6 +375,11 @@ def _written(form: ItemForm | None, records: Any, levels: list[Any]) -> _Written
     if target.kind in ("array", "tensor"):
         return None
     return _Written([target.write(level) for level in levels], picture.kind == "tensor")
+
+
+def _is_longer(item: Any, given: Any) -> bool:
+    """Whether this is a tuple that holds more than an image and a label, of which it is not known where that is."""
+    return given is None and isinstance(item, tuple | list) and len(item) != 2
 
 
 def _place_of(item: Any, given: Any, name: str, place: int) -> Any:
