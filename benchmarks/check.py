@@ -345,6 +345,19 @@ def _image_quality() -> str:
     return _markdown([["told from real ones", *columns.values()], *rows])
 
 
+def _image_costs() -> str:
+    """Minutes of a whole fit, by the size of the images."""
+    found = results("image_costs")
+    steps = {name: f"{name.upper()}, {found['protocol'][f'{name}_steps']:,} steps" for name in ("vae", "gan")}
+    grey = [[text, "28 x 28, grey", f"{found[f'{name}_fit_seconds'] / 60:.1f}"] for name, text in steps.items()]
+    colour = [
+        [steps["vae"], f"{side} x {side}, colour", f"{seconds / 60:.1f}"]
+        for side, seconds in found["vae_fit_seconds_in_colour"].items()
+    ]
+    drawn = min(found[f"{name}_sampled_a_second"] for name in steps)
+    return f"{_markdown([['', 'images', 'minutes'], *grey, *colour])}\n\nDrawn: {drawn:,} grey ones a second."
+
+
 def _machine() -> str:
     found = results("gain_tabular")["machine"]
     return "{cores} cores of {cpu}, Python {python}, torch {torch}, scikit-learn {scikit-learn}.".format(**found)
@@ -362,6 +375,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "few_images": _few_images_table,
     "noise_images": _noise_images,
     "image_quality": _image_quality,
+    "image_costs": _image_costs,
     "speed": _speed,
     "adult": _adult,
     "machine": _machine,
