@@ -12,7 +12,17 @@ from synthaug.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-SNIPPETS = re.findall(r"^### (.+?)$.*?```python\n(.*?)```", README, re.DOTALL | re.MULTILINE)
+MEASURING = (ROOT / "docs" / "measuring.md").read_text()
+
+
+def snippets_of(text):
+    """The code of each section, whole: later parts of it use names of earlier ones."""
+    sections = {one.partition("\n")[0]: one for one in re.split(r"^##+ ", text, flags=re.MULTILINE)}
+    code = {title: "\n".join(re.findall(r"```python\n(.*?)```", one, re.DOTALL)) for title, one in sections.items()}
+    return [(title, one) for title, one in code.items() if one]
+
+
+SNIPPETS = snippets_of(README) + snippets_of(MEASURING)
 COMMANDS = re.findall(r"^synthaug .+$", README, re.MULTILINE)
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
@@ -23,13 +33,13 @@ def run(code, name, capsys):
 
 
 @pytest.mark.parametrize(("title", "code"), SNIPPETS, ids=[title for title, _ in SNIPPETS])
-def test_a_snippet_of_the_readme_runs_as_it_stands(title, code, tmp_path, monkeypatch, capsys):
+def test_a_snippet_of_the_documents_runs_as_it_stands(title, code, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(code, title, capsys)
 
 
-def test_the_readme_has_eight_snippets_and_the_command_line():
-    assert len(SNIPPETS) == 8
+def test_the_documents_have_snippets_and_the_command_line():
+    assert [len(snippets_of(README)), len(snippets_of(MEASURING))] == [8, 2]
     assert len(COMMANDS) >= 6
 
 
