@@ -66,6 +66,7 @@ _HOME = {
     "preparation": "synthaug.evaluate.estimators",
     "privacy_risk": "synthaug.evaluate.privacy",
     "read_images": "synthaug.images",
+    "read_pool": "synthaug.image_folders",
     "select": "synthaug.selection",
     "write_images": "synthaug.image_folders",
 }

@@ -14,7 +14,7 @@ import pandas as pd
 
 from synthaug import shards
 from synthaug.errors import DataTypeError, ParameterError
-from synthaug.pool import LABEL, Pool, Source, blank_pool, find_rows, labels_from_table, pool_from_table
+from synthaug.pool import LABEL, Pool, Source, blank_pool, find_rows, labels_from_table, pool_from_table, read_manifest
 from synthaug.records import describe, join, take
 from synthaug.schema import plain
 
@@ -61,7 +61,7 @@ class OpenPool:
         if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 1:
             raise ParameterError(f"Expected `buffer` to be a number of bytes of at least 1, got {buffer!r}.")
         self.folder, self.buffer, self.verify = Path(folder), buffer, bool(verify)
-        manifest = shards.read_manifest(self.folder)
+        manifest = read_manifest(self.folder)
         self.blank, self._shards = blank_pool(manifest, self.folder), manifest.shards
         groups = [
             (place, number, *sizes)

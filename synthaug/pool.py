@@ -32,7 +32,16 @@ from synthaug.labels import check_labels
 from synthaug.records import as_records, describe, join, same, schema_from_dict, schema_of, take
 from synthaug.schema import Schema, is_storable, plain
 
-__all__ = ["LABEL", "Pool", "Source", "blank_pool", "find_rows", "labels_from_table", "pool_from_table"]
+__all__ = [
+    "LABEL",
+    "Pool",
+    "Source",
+    "blank_pool",
+    "find_rows",
+    "labels_from_table",
+    "pool_from_table",
+    "read_manifest",
+]
 
 LABEL = "__label__"
 """What the column of labels is called on disk."""
@@ -356,7 +365,7 @@ class Pool:
             StorageError: a file that is missing, damaged, altered, no pool's, or opens out to more than `max_bytes`.
         """
         folder = Path(folder)
-        manifest = shards.read_manifest(folder)
+        manifest = read_manifest(folder)
         pool, tables = blank_pool(manifest, folder), []
         for shard in manifest.shards:
             tables.append(shards.read_shard(folder, shard, verify=verify, max_bytes=max_bytes))
@@ -367,7 +376,7 @@ class Pool:
     def iter(folder: str | os.PathLike[str], *, verify: bool = True, max_bytes: int = _MAX_BYTES) -> Iterator[Pool]:
         """Read the pool in `folder` one file at a time, each within `max_bytes` of memory; otherwise like `load`."""
         folder = Path(folder)
-        manifest = shards.read_manifest(folder)
+        manifest = read_manifest(folder)
         empty = blank_pool(manifest, folder)
         for shard in manifest.shards:
             yield pool_from_table(shards.read_shard(folder, shard, verify=verify, max_bytes=max_bytes), empty, folder)
@@ -483,6 +492,15 @@ def _check_meta(meta: Mapping[str, Any], rows: int) -> None:
             raise ValueError(f"it counts {n!r} of {label!r}")
     if not all(isinstance(name, str) for name in meta["scores"]):
         raise ValueError(f"it has the scores {meta['scores']!r}")
+
+
+def read_manifest(folder: Path) -> shards.Manifest:
+    """The manifest of the pool in `folder`; a `StorageError` if there is none, which tells PNG files."""
+    if not (folder / shards.MANIFEST).exists() and any(folder.glob("*/*.png")):
+        raise StorageError(
+            f"{folder} holds PNG files and no saved pool: if `write_images` wrote them, pass `read_pool(folder)`."
+        )
+    return shards.read_manifest(folder)
 
 
 def blank_pool(manifest: shards.Manifest, folder: Path) -> Pool:
