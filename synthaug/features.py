@@ -43,6 +43,8 @@ def usual_features(records: Any) -> Features | None:
 def image_features(images: Any) -> np.ndarray:
     """Means over 8 x 8 fields of each channel, `(n, 64 C)` float64: numbers in which images can be compared.
 
+    Bytes are brought to 0 to 1, so that images have about the same features as bytes and as floats.
+
     Args:
         images: `(n, H, W)`, `(n, H, W, C)` or `(n, C, H, W)`, of at least 8 x 8 pixels.
 
@@ -51,6 +53,8 @@ def image_features(images: Any) -> np.ndarray:
     """
     array = as_array(images)
     means = to_grid(array, likely_layout(array.shape[1:])).astype(np.float64)
+    if array.dtype == np.uint8:
+        means /= 255
     for axis in (2, 3):
         fields, n = np.arange(_FIELDS), means.shape[axis]
         starts, ends = fields * n // _FIELDS, -(-(fields + 1) * n // _FIELDS)

@@ -176,11 +176,11 @@ def test_a_handful_of_rows_is_not_called_noise():
 
 @pytest.mark.parametrize(
     ("places", "least", "most"),
-    [((0, 0, 0), 0, 4), ((0, 2, 0), 10, 10), ((0, 0, 3), 10, 10)],
+    [((0, 0, 0), 0, 1), ((0, 2, 0), 10, 10), ((0, 0, 3), 10, 10)],
     ids=["none", "common", "rare"],
 )
 def test_a_rare_class_beside_common_ones_does_not_keep_noise_from_being_told(places, least, most):
-    """Five rows of it look learnable by chance in a third of all cases at most."""
+    """Five rows of it have an area above 0.62 by chance in a third of all cases: only beyond chance does it count."""
     y, found = pd.Series([0] * 90 + [1] * 90 + [2] * 5), []
     for seed in range(10):
         x = np.random.default_rng(seed).normal(np.array(places)[y][:, None], size=(185, 3))

@@ -68,8 +68,9 @@ def test_features_of_images_are_the_means_of_their_fields(shape):
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     grid = images[:, None] if len(shape) == 3 else images.transpose(0, 3, 1, 2) if shape[-1] < 5 else images
     expected = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(grid.astype(float)), 8).flatten(1).numpy()
-    np.testing.assert_allclose(image_features(images), expected)
-    np.testing.assert_allclose(image_features(torch.from_numpy(images)), expected)
+    np.testing.assert_allclose(image_features(images), expected / 255)
+    np.testing.assert_allclose(image_features(torch.from_numpy(images)), expected / 255)
+    np.testing.assert_allclose(image_features(images.astype("float32")), expected, rtol=1e-6)
 
 
 def test_what_is_no_image_has_no_usual_features():

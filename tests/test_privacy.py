@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pytorch_lightning import LightningDataModule
 from scipy import stats
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KernelDensity, NearestNeighbors
-from torch.utils.data import Subset, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugWarning
 from synthaug.evaluate import attacks, nearness, rates
@@ -411,6 +412,22 @@ def test_data_sets_of_images_stand_for_their_images():
     flat = privacy_risk(*parts, features=lambda records: records.reshape(len(records), -1), random_state=0)
     assert repr(flat) == repr(expected)  # images of 8 x 8 are their own fields
     assert repr(fidelity(*parts[:2], random_state=0)) == repr(fidelity(images[:40], images[40:80], random_state=0))
+
+
+@pytest.mark.parametrize("loader", [DataLoader, LightningDataModule.from_datasets])
+@pytest.mark.parametrize("features", [None, len])
+def test_a_loader_of_images_is_told_to_be_its_data_set(loader, features):
+    images = TensorDataset(torch.rand(60, 1, 8, 8), torch.arange(60) % 2)
+    remedy = "its data set, `loader.dataset`"
+    if loader is not DataLoader:
+        remedy = "one of its data sets, such as `module.train_dataloader().dataset`"
+    for ask, names in ((privacy_risk, ("train", "synthetic", "holdout")), (fidelity, ("real", "synthetic", "holdout"))):
+        for name in names:
+            given = dict.fromkeys(names, images) | {name: loader(images)}
+            told = f"Expected `{name}` to hold records, got a {type(given[name]).__name__}: pass {remedy}."
+            with pytest.raises(DataTypeError) as found:
+                ask(**given, features=features)
+            assert str(found.value) == told
 
 
 def test_arrays_of_rows_are_tables():

@@ -146,7 +146,7 @@ def test_everything_in_its_order(everything):
     reader = Reader(html)
     assert reader.open == []
     words = reader.words()
-    for told in ("f1f2f3", "no 80, yes 20", "age, town", "synthaug 0.1.0", "seed 7", "0.10 s", "5 MB"):
+    for told in ("f1f2f3", "no: 80, yes: 20", "age, town", "synthaug 0.1.0", "seed 7", "0.10 s", "5 MB"):
         assert told in words
 
 
@@ -249,9 +249,29 @@ def test_a_small_gain_that_nobody_could_see_is_said_to_be_so():
     noisy = found.scores.assign(score=found.scores["score"])
     ours = noisy["arm"] == "ours"
     noisy.loc[ours, "score"] += np.random.default_rng(1).normal(scale=0.05, size=ours.sum())
-    assert "A gain of 1 point by ours is too small to show on rows as few as these." in page(
-        comparison({"ours": 0.0}, scores=noisy)
+    for noun, columns in (("rows", ["age"]), ("items", [])):
+        html = page(comparison({"ours": 0.0}, scores=noisy, data={"n": 100, "columns": columns}))
+        assert f"With {noun} as few as these no number of splits would show that ours adds 1 point." in html
+
+
+def test_a_small_gain_that_more_splits_would_show_tells_how_many():
+    found = comparison({"ours": 0.0})
+    ours, noisy = found.scores["arm"] == "ours", found.scores.copy()
+    noisy.loc[ours, "score"] += np.random.default_rng(1).normal(scale=0.015, size=ours.sum())
+    words = Reader(page(comparison({"ours": 0.0}, scores=noisy))).words()
+    assert re.search(r"Leave the data as they are\. It would take \d+ splits to show that ours adds 1 point\.", words)
+
+
+def test_the_costs_say_what_they_leave_out():
+    told = "What changes the classifier alone makes no rows, and fitting classifiers is not counted."
+    assert told in Reader(page(comparison({"ours": 0.05}))).words()
+    words = Reader(page(comparison({"ours": 0.05}, labels=(), data={"n": 100, "columns": []}))).words()
+    assert (
+        "Seconds to make the training data of one split, the peak of memory meanwhile where it was measured, and the "
+        "gain beside it. What happens while a model is trained and scored is not counted, such as a SyntheticMix "
+        "that fits a generator there." in words
     )
+    assert not re.search(r"\brows?\b", words)
 
 
 def test_names_and_errors_of_users_are_text_and_never_markup(everything):

@@ -11,7 +11,7 @@ from synthaug.errors import DataError, DataTypeError, ParameterError
 from synthaug.evaluate import likeness
 from synthaug.evaluate.resemblance import Fidelity, fidelity
 from synthaug.evaluate.samples import Samples
-from synthaug.features import table_features
+from synthaug.features import image_features, table_features
 from synthaug.images import read_images
 from synthaug.pool import Pool, Source
 from synthaug.rng import derive, numpy_rng
@@ -222,7 +222,13 @@ def test_shares_of_classes_of_images_as_well():
 
     real, made = read_images(images([120, 20], 0)), read_images(images([30, 90], 1))
     found = fidelity(real, made, random_state=0)
-    assert (found.n_used, found.notes) == (50, (f"{UNLIKE}.",))
+    assert found.n_used == 50
+    assert found.notes == (
+        "Classes have unlike shares, which alone would tell the records apart: as many records of each class are "
+        "compared.",
+    )
+    asked = fidelity(real, made, labels=(real.labels, made.labels), random_state=0)
+    assert asked.notes == (f"{UNLIKE}.",), "`tstr` and its kind are of all"
     assert found.two_sample_low < 0.5 < fidelity(real.records, made.records, random_state=0).two_sample_low
 
 
@@ -280,6 +286,8 @@ def test_images_of_bytes_have_the_figures_of_floats():
     of_floats = fidelity(images[:60] / 255, images[60:] / 255, random_state=0)
     assert of_bytes.kernel_distance == pytest.approx(of_floats.kernel_distance)
     assert abs(of_bytes.kernel_distance) < 1
+    named = fidelity(images[:60], images[60:], features=image_features, random_state=0)
+    assert repr(named) == repr(of_bytes)
 
 
 def test_records_of_any_kind_by_their_features():

@@ -89,12 +89,12 @@ def privacy_risk(
     """
     seed = as_seed(random_state)
     _check_numbers(n_attacks, level, max_records)
-    given = {"train": opened(train), "holdout": opened(holdout)}
-    train, holdout = map(records_in, given.values())
-    classes = {name: part.labels for name, part in given.items() if is_labelled(part)}
+    given = {name: opened(part, name) for name, part in zip(_NAMES, (train, synthetic, holdout), strict=True)}
+    train, synthetic, holdout = map(records_in, given.values())
+    classes = {name: given[name].labels for name in ("train", "holdout") if is_labelled(given[name])}
     classes = classes if labels is None else _checked(labels, train, holdout)
     features = usual_features(train) if features is None else features
-    sides = Sides.of(train, records_in(synthetic), holdout, features, classes if len(classes) == len(given) else None)
+    sides = Sides.of(train, synthetic, holdout, features, classes if len(classes) == 2 else None)
     secrets = _secrets(sides, sensitive, seed)
     drawn = sides.draw(seed, max_records)
     n = len(drawn.train)

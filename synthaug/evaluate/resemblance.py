@@ -15,7 +15,7 @@ from synthaug.evaluate.columnwise import align_columns, pair_table, shift_table
 from synthaug.evaluate.metrics import class_recalls
 from synthaug.evaluate.samples import FEWEST, Samples, opened, records_in
 from synthaug.evaluate.wording import markdown_table
-from synthaug.features import Features, image_features, table_features, usual_features
+from synthaug.features import Features, table_features, usual_features
 from synthaug.rng import RandomState, as_seed, derive, numpy_rng
 from synthaug.schema import plain
 
@@ -88,11 +88,8 @@ def fidelity(
     >>> float(found.columns["shift"][0]), found.precision, found.two_sample_accuracy
     (1.0, 0.0, 1.0)
     """
-    seed, real = as_seed(random_state), opened(real)
-    if features is None:
-        records = records_in(real, target)
-        features = usual_features(records)
-        features = _of_bytes if features is not None and "uint8" in str(records.dtype) else features
+    seed, real = as_seed(random_state), opened(real, "real")
+    features = usual_features(records_in(real, target)) if features is None else features
     drawn = Samples.of(real, synthetic, holdout, features, target, labels).draw(max_rows, seed)
     samples = drawn.alike(max_rows, seed)
     features = features or table_features(drawn.parts["real"])
@@ -107,11 +104,6 @@ def fidelity(
             learnable = x if samples.rows is drawn.rows else drawn.features(features)
         learned = _learned(learnable, drawn.drawn_codes, derive(seed, "learn"))
     return replace(whole, **{**learned, "notes": whole.notes + learned["notes"]}, reference=found.get("holdout"))
-
-
-def _of_bytes(images: Any) -> np.ndarray:
-    """Features of bytes on the scale of floats, which the kernel distance is for."""
-    return image_features(images) / 255
 
 
 @dataclass(frozen=True, eq=False, repr=False)

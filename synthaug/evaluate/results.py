@@ -144,7 +144,8 @@ class Comparison:
     def costs(self) -> pd.DataFrame:
         """What the arms took to make their rows, and how many these were.
 
-        An arm that changes the classifier makes no rows; its cost is in the fits.
+        An arm that changes the classifier makes no rows; its cost is in the fits. These are not counted, nor what else
+        happens while a model is trained and scored, such as a `SyntheticMix` that fits a generator there.
 
         Returns:
             One row an arm: `seconds` (mean of the splits), `peak_mb` (their largest) and `added` rows (mean; NaN where

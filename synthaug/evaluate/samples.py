@@ -31,6 +31,10 @@ _FEW_ALIKE = (
     f"{FEWEST} would be left to compare."
 )
 _WORDS = {"number": "numbers", "time": "times", "level": "categories"}
+_REMEDIES = {
+    "DataLoader": "its data set, `loader.dataset`",
+    "LightningDataModule": "one of its data sets, such as `module.train_dataloader().dataset`",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +70,7 @@ class Samples:
         - `synthetic` has column 'b', which `real` lacks: drop it.
         """
         given = {"real": real, "synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
-        given = {name: opened(part) for name, part in given.items()}
+        given = {name: opened(part, name) for name, part in given.items()}
         known = {name: part.labels for name, part in given.items() if is_labelled(part)}
         given = {name: records_in(part, target) for name, part in given.items()}
         if features is None:
@@ -126,7 +130,8 @@ class Samples:
             return self
         if classes.shared.sum() < FEWEST:
             return replace(self, notes=(_FEW_ALIKE,))
-        return replace(self, rows=classes.draw(self._orders(seed), most, seed), notes=classes.notes())
+        aside = " but for `columns`, `tstr` and its kind," if self.is_table or self.codes else ""
+        return replace(self, rows=classes.draw(self._orders(seed), most, seed), notes=classes.notes(aside))
 
     def _orders(self, seed: int) -> dict[str, np.ndarray]:
         return {name: numpy_rng(seed, "rows", name).permutation(len(part)) for name, part in self.parts.items()}
@@ -218,27 +223,37 @@ class Classes:
             rows[name] = np.asarray(numpy_rng(seed, "shuffled", name).permutation(first))
         return rows
 
-    def notes(self) -> tuple[str, ...]:
-        """That as many of each class are compared."""
+    def notes(self, aside: str) -> tuple[str, ...]:
+        """That as many of each class are compared; `aside` names the figures for which they are not."""
         lost = [plain(name) for name, n in zip(self.names, self.shared, strict=True) if not n]
         without = f" and none of class {listed(lost)}, which a side lacks" if lost else ""
         return (
-            "Classes have unlike shares, which alone would tell the records apart: but for `columns`, `tstr` and its "
-            f"kind, as many records of each class are compared{without}.",
+            f"Classes have unlike shares, which alone would tell the records apart:{aside} as many records of each "
+            f"class are compared{without}.",
         )
 
 
-def opened(part: Any) -> Any:
+def opened(part: Any, name: str) -> Any:
     """What a pool in a folder or a PyTorch data set of images holds; anything else is left as it is.
 
-    >>> opened([1, 2])
+    Raises:
+        DataTypeError: a loader or a data module in the argument `name`.
+
+    >>> opened([1, 2], "real")
     [1, 2]
     """
+    kinds = [kind.__name__ for kind in type(part).__mro__]  # torch is not imported here
+    raise_problems(
+        (
+            f"Expected `{name}` to hold records, got a {type(part).__name__}: pass {_REMEDIES[kind]}."
+            for kind in kinds
+            if kind in _REMEDIES
+        ),
+        DataTypeError,
+    )
     if hasattr(part, "blank"):  # of a pool in a folder
         part = part.load()
-    if any(kind.__name__ == "Dataset" for kind in type(part).__mro__):  # torch is not imported here
-        part = read_images(part)
-    return part
+    return read_images(part) if "Dataset" in kinds else part
 
 
 def is_labelled(part: Any) -> bool:
@@ -251,14 +266,13 @@ def is_labelled(part: Any) -> bool:
 
 
 def records_in(part: Any, target: Any = None) -> Any:
-    """The records of a pool, of a PyTorch data set of images, or of what `read_images` gives.
+    """The records of a pool, or of what `read_images` gives.
 
     With a `target`, a table of a pool gets that column of its labels. Anything else is left as it is.
 
     >>> records_in([1, 2])
     [1, 2]
     """
-    part = opened(part)
     if not is_labelled(part):
         return part
     return part.records if target is None or is_array(part.records) else part.to_dataframe(target)

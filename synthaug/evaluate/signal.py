@@ -30,7 +30,8 @@ class Signal:
     """How well classifiers rank held-out rows.
 
     Args:
-        auc: Largest mean area under the ROC curve of the classifiers, 0.5 by chance.
+        auc: Largest mean area under the ROC curve of the classifiers, 0.5 by chance; of small classes asked for against
+            larger ones only where it is beyond chance.
         p: p-value of the hypothesis that it is there by chance.
         rarest: Rows of the smallest class that was asked for by itself.
 
@@ -59,7 +60,7 @@ def label_signal(X: pd.DataFrame, y: pd.Series, splits: Sequence[Split], *, seed
     the few rows alone do. The mean area under the curve over splits is compared with the normal distribution that it
     has by chance (`null_deviation`), the better of the two with Bonferroni's correction. Where there are classes of
     fewer than six rows beside two or more larger ones, these are asked for among themselves, and all small ones against
-    them.
+    them. How clear the latter are is no matter then: by chance alone five rows exceed 0.62 in three cases of ten.
 
     Args:
         X: Records, `n` of them.
@@ -83,10 +84,11 @@ def label_signal(X: pd.DataFrame, y: pd.Series, splits: Sequence[Split], *, seed
     is_large = y.isin(large.index)
     kept = is_large.to_numpy()
     among = _area(X, y, [(train[kept[train]], test[kept[test]]) for train, test in splits], seed)
-    area, p = zip(among, _area(X, is_large.astype(int), splits, seed), strict=True)
-    if np.isnan(area).any():
-        return Signal(float(np.nanmax([*area, 0.5])), 1.0, int(counts.min()))
-    return Signal(max(area), min(1.0, 2 * min(p)), int(large.min()))
+    areas, ps = zip(among, _area(X, is_large.astype(int), splits, seed), strict=True)
+    if np.isnan(areas).any():
+        return Signal(float(np.nanmax([*areas, 0.5])), 1.0, int(counts.min()))
+    p = min(1.0, 2 * min(ps))
+    return Signal(max(areas) if p <= _LEVEL else areas[0], p, int(large.min()))
 
 
 def _area(X: pd.DataFrame, y: pd.Series, splits: Sequence[Split], seed: int) -> tuple[float, float]:

@@ -85,8 +85,8 @@ class Study:
         if not self.unit.share or math.isnan(splits) or splits <= len(self.comparison.splits):
             return ""
         if math.isinf(splits):
-            return f"A gain of 1 point by {best} is too small to show on rows as few as these."
-        return f"A gain of 1 point by {best} would take {splits:,.0f} splits to show."
+            return f"With {self.noun}s as few as these no number of splits would show that {best} adds 1 point."
+        return f"It would take {splits:,.0f} splits to show that {best} adds 1 point."
 
     def standfirst(self) -> str:
         """The size of the study, in a sentence."""
@@ -199,9 +199,15 @@ class Study:
                 word = f"gain {self.unit.signed(gain)}"
                 rows.append(bar(arm, seconds, most=most, text=_seconds(seconds), more=_memory(peak), word=word))
         text = (
-            f"Seconds to make the {self.noun}s of one split, the peak of memory where it was measured, and the gain "
-            f"beside it. What changes the classifier alone makes no {self.noun}s."
+            "Seconds to make the rows of one split, the peak of memory where it was measured, and the gain beside it. "
+            "What changes the classifier alone makes no rows, and fitting classifiers is not counted."
         )
+        if self.noun == "item":
+            text = (
+                "Seconds to make the training data of one split, the peak of memory meanwhile where it was measured, "
+                "and the gain beside it. What happens while a model is trained and scored is not counted, such as a "
+                "SyntheticMix that fits a generator there."
+            )
         return Section("cost", "What it costs", text, (Panel("", tuple(rows)),), wide=True)
 
     def run(self) -> Section:
@@ -210,7 +216,7 @@ class Study:
         data, sizes = found.data, found.splits
         facts = {
             f"{self.noun}s": _told(data.get("n", "")),
-            "classes": _told(data.get("classes", "")),
+            "classes": ", ".join(f"{label}: {n:,}" for label, n in data.get("classes", {}).items()),
             "columns": _told(data.get("columns", "")),
             "fingerprint": _told(data.get("fingerprint", "")),
             "splits": f"{len(sizes)}, with {_range(sizes['n_train'])} training and {_range(sizes['n_test'])} test "
