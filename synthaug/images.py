@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from PIL import Image
 from synthaug.arrays import DTYPES, as_array, extent, from_grid, is_array, to_grid
 from synthaug.errors import DataError, DataTypeError, ParameterError, listed, raise_problems
 from synthaug.image_sources import Files, Pairs, check_map_style
-from synthaug.items import ItemForm, converted
+from synthaug.items import ItemForm, converted, is_swapped
 from synthaug.labels import check_labels
 from synthaug.records import describe
 from synthaug.rng import isolated
@@ -80,8 +83,9 @@ def read_images(
 
     Raises:
         DataError: no items; items that raise, that are None, or that have another size, mode or type than the first,
-            by their index (up to ten items at once); labels that are none; in the place of classes the parts of a data
-            set, such as `train` and `test`, which hold the folders of classes; masked values.
+            by their index, and their file where the source tells (up to ten items at once); labels that are none; in
+            the place of classes the parts of a data set, such as `train` and `test`, which hold the folders of classes;
+            masked values.
         DataTypeError: a source of another kind, such as one that can only be iterated.
         ParameterError: a `size` or `mode` that is none.
 
@@ -103,6 +107,8 @@ def read_images(
         return _Reader(Files.of_tree(Path(source)), None, None, size, mode).read()
     if isinstance(source, tuple):
         pairs = Pairs.of(source)
+        if len(pairs) and is_swapped(pairs[0]):
+            raise DataError("Expected a tuple (images, labels), got (labels, images): swap them.")
         return _Reader(pairs, None, None, size, mode).read(pairs.name)
     if is_array(source):
         raise DataTypeError("Expected images with labels, got an array alone: pass `(images, labels)`.")
@@ -167,7 +173,7 @@ class _Reader:
             else:
                 records = np.empty((n, *array.shape), array.dtype) if records is None else records
                 records[i] = array
-        _raise(problems, cause, n)
+        _raise(problems, cause, n, self._file_of)
         assert self.form is not None
         return ImageRecords(records, check_labels(pd.Series(labels, name=name)), self.form)
 
@@ -189,6 +195,12 @@ class _Reader:
             )
         return array, label
 
+    def _file_of(self, i: int) -> str | None:
+        """The file of an item, if the source tells."""
+        with suppress(Exception):  # whatever the attributes of the user's data set hold
+            return _file_of(self.items, i)
+        return None
+
     def _convert(self, image: Any) -> Any:
         """The image in the mode and size asked for."""
         if isinstance(image, Image.Image):
@@ -200,10 +212,30 @@ class _Reader:
         return resized if isinstance(image, np.ndarray) else image.new_tensor(resized)
 
 
-def _raise(problems: dict[str, list[int]], cause: Exception | None, n: int) -> None:
+def _file_of(items: Any, i: int) -> str | None:
+    """The file of an item of ours, or of a data set with pairs of path and label, as an `ImageFolder`; or of a part."""
+    if type(items).__name__ == "Subset":
+        return _file_of(items.dataset, items.indices[i])
+    if isinstance(items, Files):
+        path = items.paths[i]
+    else:
+        pairs = items.samples if hasattr(items, "samples") else items.imgs
+        path = pairs[i][0] if len(pairs) == len(items) and isinstance(pairs[i], tuple | list) else None
+    return str(path) if isinstance(path, str | os.PathLike) else None
+
+
+def _raise(
+    problems: dict[str, list[int]], cause: Exception | None, n: int, file_of: Callable[[int], str | None]
+) -> None:
     """Raise all problems, each with its items, as one error, with the first as its cause."""
+
+    def named(text: str, i: int) -> str:
+        file = file_of(i)
+        return str(i) if file is None or file in text else f"{i} ({file})"
+
     told = [
-        f"Item{'s' * (len(items) > 1)} {listed(items, _NAMED, told=str)}: {text}" for text, items in problems.items()
+        f"Item{'s' * (len(items) > 1)} {listed(items, _NAMED, told=partial(named, text))}: {text}"
+        for text, items in problems.items()
     ]
     read = 1 + max((items[-1] for items in problems.values()), default=0)
     if sum(map(len, problems.values())) == _MOST and read < n:

@@ -16,7 +16,7 @@ from synthaug.arrays import DTYPES, SMALLEST, as_array, extent, find_layout, fro
 from synthaug.errors import DataError, DataTypeError, listed
 from synthaug.schema import plain
 
-__all__ = ["ImageForm", "ItemForm", "LabelForm", "converted", "entry"]
+__all__ = ["ImageForm", "ItemForm", "LabelForm", "converted", "entry", "is_swapped"]
 
 _CONVERT = 'convert all, `mode="RGB"` in `read_images`, or in the data set'
 _SCALE = (
@@ -388,6 +388,15 @@ def _check_places(item: Any, keys: tuple[Any, ...], image: Any, label: Any) -> N
         f"Entry {wrong}. Images are at {listed(pictures)}, classes at {listed(labels)}: pass `image={one[0]}, "
         f"label={one[1]}` {_ARGUMENTS}."
     )
+
+
+def is_swapped(pair: tuple[Any, Any]) -> bool:
+    """Whether an image comes second in a pair, and a label first.
+
+    >>> is_swapped((3, np.zeros((8, 8)))), is_swapped((np.zeros((8, 8)), 3))
+    (True, False)
+    """
+    return _is_picture(pair[1]) and _is_class(pair[0])
 
 
 def _is_picture(value: Any) -> bool:

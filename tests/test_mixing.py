@@ -533,7 +533,6 @@ class OwnLoader(DataLoader):
 @pytest.mark.parametrize(
     ("loader", "says"),
     [
-        (pairs(), "Expected a DataLoader, got list: mix each of several by itself, with `mix_loader`."),
         (DataLoader(pairs(), batch_size=None), "this one has `batch_size=None`, so its dataset does"),
         (DataLoader(Stream(), batch_size=4), "Expected a map-style data set, got Stream"),
         (OwnLoader(pairs(), batch_size=4), "A OwnLoader iterates in its own way, which a mixed loader would lose"),

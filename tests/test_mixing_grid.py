@@ -57,3 +57,14 @@ def test_accents_which_the_font_lacks_are_left_out():
 @pytest.mark.parametrize("shape", [(8, 8), (300, 8), (9, 200)])
 def test_any_label_and_shape_is_drawn(labels, shape):
     assert np.array_equal(picture(labels, shape), picture(labels, shape))
+
+
+def test_a_nearest_image_of_another_class_is_named_on_it():
+    shown = np.zeros((2, 40, 40), np.uint8), ["a", "b"], np.zeros((1, 40, 40), np.uint8)
+    plain, named = draw_grid(*shown), draw_grid(*shown, ["b"])
+    changed = (plain != named).any(axis=2)
+    rows, columns = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
+    first = np.flatnonzero((plain == 0).all(axis=2).any(axis=1))[:80]
+    assert len(rows)
+    assert set(rows) <= set(first)  # in the row of the other class alone
+    assert columns[0] > plain.shape[1] // 2  # of a pair the real one

@@ -23,6 +23,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities import CombinedLoader
 from sklearn.datasets import load_digits
+from torch.distributed.distributed_c10d import _set_pg_timeout
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from synthaug import (
@@ -641,6 +642,40 @@ def test_a_training_set_that_changes_its_images_is_warned_of(tmp_path):
     data.train_dataloader = lambda: DataLoader(Augmented(), batch_size=32)
     with pytest.warns(SynthaugWarning, match="training set change each time that they are read"):
         fit(tmp_path, SyntheticMix(quick()), datamodule=data, epochs=1)
+    fitted = quick().fit(TRAIN)  # which learns nothing of it
+    fit(tmp_path, SyntheticMix(fitted, to_item=lambda image, label: (image, label)), datamodule=data, epochs=1)
+
+
+@pytest.mark.parametrize("source", ["loader", "datamodule", "combined"])
+def test_validation_within_the_training_set_is_told_before_the_fit(source, tmp_path):
+    held_out = DataLoader([*VAL, *TRAIN[:20]], batch_size=40)
+    data, mix = Digits(), SyntheticMix(quick())
+    data.val_dataloader = lambda: [held_out] if source == "combined" else held_out
+    run = trainer(tmp_path, mix, epochs=1)
+    loaders = {"train_dataloaders": data.train_dataloader(), "val_dataloaders": held_out}
+    with pytest.raises(DataError) as error:
+        run.fit(Classifier(), **(loaders if source == "loader" else {"datamodule": data}))
+    assert str(error.value) == (
+        "The training set holds 20 of 60 validation items (the first is item 40), so the validation score would be too "
+        "good: take them out of one of the two."
+    )
+    assert not mix.synthesizers_
+    assert type(run.fit_loop.epoch_loop.val_loop._data_source).__name__ == "_DataLoaderSource"
+
+
+def test_validation_loaders_are_asked_for_as_often_as_without(tmp_path):
+    calls = []
+    for callbacks in ((), (SyntheticMix(quick()),), (SyntheticMix(quick().fit(TRAIN)),)):
+        data = Digits()
+        trainer(tmp_path, *callbacks, epochs=3, reload_dataloaders_every_n_epochs=1).fit(Classifier(), datamodule=data)
+        calls.append(data.calls["val"])
+    assert calls[0] == calls[1] == calls[2]
+
+
+def test_a_ratio_that_may_be_meant_in_percent_is_told_before_the_fit(tmp_path, monkeypatch):
+    monkeypatch.setattr(Synthesizer, "fit", lambda *_: pytest.fail("it was fitted"))
+    with pytest.raises(SynthaugWarning, match=r"^A `ratio` of 50 is 50 .* 6,000 an epoch: if 50% was meant, pass `rat"):
+        fit(tmp_path, SyntheticMix(quick(), ratio=lambda epoch: 50.0 * (epoch == 1)), epochs=2)
 
 
 def test_what_no_item_can_be_made_of_is_told_before_the_fit(tmp_path):
@@ -753,9 +788,9 @@ def test_two_processes_share_neither_real_nor_synthetic_items(mode, workers, tmp
 def fit_slowly(rank, folder, ready, told):
     """Rank 0 takes longer than the processes have for a collective."""
     ready.wait()
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2, timeout=timedelta(seconds=2)
-    )
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    torch.distributed.barrier()  # both are there, however long it took
+    _set_pg_timeout(timedelta(seconds=2))
 
     def broadcast(value):
         values = [value]

@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.model_helpers import is_overridden
+from torch.utils.data import DataLoader
 
 from synthaug.errors import DataTypeError
 from synthaug.mix.dataset import ToItem
@@ -69,7 +70,11 @@ class MixedDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         if not isinstance(datamodule, pl.LightningDataModule):
-            raise DataTypeError(f"Expected a LightningDataModule, got {type(datamodule).__name__}.")
+            mix = "mix it" if isinstance(datamodule, DataLoader) else "mix the loader that is made of it"
+            raise DataTypeError(
+                f"Expected a LightningDataModule, got {type(datamodule).__name__}: {mix} with "
+                "`mix_loader(loader, pool)`."
+            )
         self.datamodule = datamodule
         self.prepare_data_per_node = datamodule.prepare_data_per_node
         self.allow_zero_length_dataloader_with_multiple_devices = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
@@ -15,14 +17,14 @@ from torch.utils.data import Dataset, get_worker_info
 from synthaug.errors import DataError, DataTypeError, MismatchWarning, ParameterError, SynthaugError
 from synthaug.image_sources import check_map_style
 from synthaug.items import ItemForm, LabelForm
-from synthaug.mix.matching import glance, images_in, known_labels, label_problem, type_problem, value_problem
+from synthaug.mix.matching import fading, glance, images_in, known_labels, label_problem, type_problem, value_problem
 from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pipelines import is_albumentations, reseed, transformed
 from synthaug.pool import Pool
 from synthaug.rng import derive, isolated
 from synthaug.schema import plain
 
-__all__ = ["FLAG", "Batch", "MixedDataset", "check_real", "find_mixed"]
+__all__ = ["FLAG", "Batch", "MixedDataset", "check_real", "find_mixed", "is_datamodule"]
 
 FLAG = "is_synthetic"
 ToItem = Callable[[Any, Any], Any]
@@ -70,7 +72,8 @@ class MixedDataset(Dataset[Any]):
 
     Warns:
         MismatchWarning: the pool has images of another range of values, or labels that the dataset is known to lack, or
-            `to_item` makes strings for labels where the dataset has numbers, or the other way round.
+            `to_item` makes strings for labels where the dataset has numbers, or the other way round; `transform` scales
+            images of floats as if they were bytes (not looked for with `to_item`).
 
     >>> from synthaug import Pool
     >>> from synthaug.pool import Source
@@ -115,8 +118,12 @@ class MixedDataset(Dataset[Any]):
             self._place = _place_of(first, image, "image", 0) if form is None else form.image
             self._target = None if form is not None or _is_longer(first, label) else _place_of(first, label, "label", 1)
             self._written = _written(form, blank, self._levels)
+            self._fades = False  # whether the transform leaves the first image hardly any contrast
             if len(pool) and to_item is None:
-                _check_alike(self._finish(first, False), self._finish(self._synthetic([0])[0], True))
+                before = _copies([first], self._place)
+                shown = self._finish(first, False)
+                _check_alike(shown, self._finish(self._synthetic([0])[0], True))
+                self._fades = transform is not None and fading(before, images_in([shown], self._place)) is not None
         if look:
             self.warn_of_misfit()
 
@@ -176,7 +183,8 @@ class MixedDataset(Dataset[Any]):
             labels: Those that the dataset has, if they are known; by default it is seen whether they are at hand.
 
         Warns:
-            MismatchWarning: images of another range of values, or labels of another type or that the dataset lacks.
+            MismatchWarning: images of another range of values, or labels of another type or that the dataset lacks; a
+                transform that leaves images of floats hardly any contrast.
         """
         with isolated(0):  # items may draw random crops
             real = glance(self.real.__getitem__, self.n_real if self.n_synthetic else 0)
@@ -185,6 +193,7 @@ class MixedDataset(Dataset[Any]):
             types = None if self._target is None else type_problem(real.values(), made.values(), self._target)
             if labels is None and self._form is not None:
                 labels = known_labels(self.real, self._form, real)
+            left = self._left(list(real.values())) if self._fades else None
         counts = dict(zip(self._levels, np.bincount(self._codes, minlength=len(self._levels)).tolist(), strict=True))
         odd = None if labels is None else label_problem(labels, counts)
         if values is not None:
@@ -192,6 +201,12 @@ class MixedDataset(Dataset[Any]):
                 f"The images of the dataset have {values} ({len(real)} and {len(made)} were looked at), and are mixed "
                 "as they are. Draw the pool from a generator that was fitted on what `read_images` makes of this "
                 "dataset, trained long enough to draw its contrasts, or scale the records in `to_item`."
+            )
+        if left is not None:
+            _warn(
+                f"The images of the dataset are floats already ({len(real)} were looked at), and `transform` leaves no "
+                f"more than {left:.2%} of their contrast, as when pixels are divided by 255 twice: let the dataset or "
+                "`transform` scale them, not both."
             )
         if types is not None:
             _warn(f"The dataset has {types}: let `to_item` write labels as the dataset does.")
@@ -233,6 +248,15 @@ class MixedDataset(Dataset[Any]):
             self._records.copy_(torch.from_numpy(np.ascontiguousarray(new[order])))
         else:
             self._records = new[order]
+
+    def _left(self, items: list[Any]) -> float | None:
+        """Which share of their contrast the transform leaves to items, see `fading`; a copy of it draws for this."""
+        with suppress(Exception):  # what can be neither copied nor transformed
+            transform = deepcopy(self.transform)
+            assert transform is not None
+            finished = [_with_image(deepcopy(item), self._place, transform) for item in items]
+            return fading(images_in(items, self._place), images_in(finished, self._place))
+        return None
 
     def _real(self, indices: Sequence[int]) -> list[Any]:
         fetch = getattr(self.real, "__getitems__", None)
@@ -289,11 +313,24 @@ def check_real(real: Any) -> None:
     ...
     synthaug.errors.DataError: Expected a dataset of at least one item, got an empty one.
     """
+    if is_datamodule(real):
+        raise DataTypeError(
+            "Expected a data set, got a LightningDataModule: wrap it, `MixedDataModule(datamodule, pool)`."
+        )
     check_map_style(real)
     if isinstance(real, MixedDataset):
         raise ParameterError("The dataset is mixed already: join the pools with `+` and mix them once.")
     if not len(real):
         raise DataError("Expected a dataset of at least one item, got an empty one.")
+
+
+def is_datamodule(given: Any) -> bool:
+    """Whether this is a LightningDataModule (told without importing Lightning).
+
+    >>> is_datamodule([])
+    False
+    """
+    return any(kind.__name__ == "LightningDataModule" for kind in type(given).__mro__)
 
 
 def find_mixed(dataset: Any) -> MixedDataset | None:
@@ -418,6 +455,11 @@ def _flagged(item: Any, synthetic: bool) -> Any:
         f"Expected items that are tuples, lists or dicts for `flag=True`, got {type(item).__name__}: say so in an item "
         "of your own with `to_item`."
     )
+
+
+def _copies(items: list[Any], place: Any) -> list[np.ndarray]:
+    """The images in items, which a transform in place leaves alone."""
+    return [image.copy() for image in images_in(items, place)]
 
 
 def _check_alike(real: Any, synthetic: Any) -> None:

@@ -34,16 +34,18 @@ _NAME = 12  # of them a name is wide at most
 _INK = (64, 64, 64)
 
 
-def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray) -> np.ndarray:
+def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray, real_labels: Any = None) -> np.ndarray:
     """A picture `(height, width, 3)` uint8: a row a class, in it pairs of a synthetic image and the nearest real one.
 
     Nearest is by the mean squared difference of pixels. At most ten classes are shown, and four images of each. Small
-    images are enlarged, each pixel to a square. The name of a class stands on the left, cut if it is long.
+    images are enlarged, each pixel to a square. The name of a class stands on the left, cut if it is long; that of a
+    real image of another class on it.
 
     Args:
         synthetic: An image array.
         labels: Their `n` labels.
         real: An image array of the same shape and dtype, the first axis aside.
+        real_labels: Their labels, if known.
 
     >>> images = np.zeros((3, 8, 8), np.uint8)
     >>> draw_grid(images, ["a", "a", "b"], images).shape[::2]
@@ -52,8 +54,10 @@ def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray) -> np.ndarra
     names = list(dict.fromkeys(sorted(labels)))[:_MOST]
     chosen = [[i for i, label in enumerate(labels) if label == name][:_EACH] for name in names]
     shown = synthetic[[place for places in chosen for place in places]]
-    made, there = _colours(shown, real), _colours(real[find_nearest(shown, real)], real)
-    pairs = zip(made, there, strict=True)
+    nearest = find_nearest(shown, real)
+    made, there = _colours(shown, real), _colours(real[nearest], real)
+    classes = [None if real_labels is None else real_labels[place] for place in nearest]
+    pairs = zip(zip(made, there, strict=True), classes, strict=True)
     scale = max(1, _SHOWN // max(made.shape[1:3]))
     height, width = made.shape[1] * scale, made.shape[2] * scale
     least, greatest = _LETTERS
@@ -69,12 +73,19 @@ def draw_grid(synthetic: np.ndarray, labels: Any, real: np.ndarray) -> np.ndarra
         for place, word in enumerate(("synthetic", "nearest real")):
             middle = x + place * (width + _GAP) + width // 2
             draw.text((middle, top // 2), _shortened(word, font, width), _INK, font, anchor="mm")
-    for y, title, places in zip(rows, titles, chosen, strict=True):
+    for y, name, title, places in zip(rows, names, titles, chosen, strict=True):
         draw.text((left - _APART, y + height // 2), title, _INK, font, anchor="rm")
         for x, _ in zip(columns, places, strict=False):
-            for step, image in enumerate(next(pairs)):
+            pair, known = next(pairs)
+            for step, image in enumerate(pair):
                 enlarged = image.repeat(scale, axis=0).repeat(scale, axis=1)
                 canvas.paste(Image.fromarray(enlarged), (x + step * (width + _GAP), y))
+            if known is not None and known != name:
+                corner = x + width + 2 * _GAP, y + height - _GAP
+                told = _shortened(str(known), font, width - 2 * _GAP)
+                inside = draw.textbbox(corner, told, font, anchor="ld")
+                draw.rectangle((x + width + _GAP, inside[1] - _GAP, inside[2] + _GAP, y + height - 1), "white")
+                draw.text(corner, told, "red", font, anchor="ld")
     return np.array(canvas)
 
 
@@ -122,15 +133,17 @@ def _log(trainer: Any, pool: Pool | OpenPool, real: Any, files: Any, image: Any,
     places = spread(len(real), _REAL).tolist()
     if size is None:
         form = ItemForm.of(real[0], image=image, label=label)
-        images = [form.read(real[place])[0] for place in places]
+        pairs = [form.read(real[place]) for place in places]
     else:
-        images = list(read_images(Subset(real, places), image=image, label=label, size=size).records)
+        found = read_images(Subset(real, places), image=image, label=label, size=size)
+        pairs = list(zip(found.records, found.labels.tolist(), strict=True))
     wanted = pool.records.shape[1:], pool.records.dtype
-    alike = [image for image in images if (image.shape, image.dtype) == wanted]
+    alike = [pair for pair in pairs if (pair[0].shape, pair[0].dtype) == wanted]
     if not alike:
-        told = f"{wanted[1]} {wanted[0]} beside {images[0].dtype} {images[0].shape}"
+        told = f"{wanted[1]} {wanted[0]} beside {pairs[0][0].dtype} {pairs[0][0].shape}"
         raise DataError(f"Synthetic and real images differ in form ({told}).")
-    picture = draw_grid(pool.records, pool.labels.tolist(), np.stack(alike))
+    images, labels = zip(*alike, strict=True)
+    picture = draw_grid(pool.records, pool.labels.tolist(), np.stack(images), labels)
     name, epoch = "synthetic_beside_nearest_real", trainer.current_epoch
     for logger in trainer.loggers or [None]:
         add_image = getattr(getattr(logger, "experiment", None), "add_image", None)

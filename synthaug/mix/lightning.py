@@ -30,10 +30,10 @@ from synthaug.mix.dataset import MixedDataset, ToItem, find_mixed
 from synthaug.mix.drawing import Allocation, apportion
 from synthaug.mix.grid import log_grid
 from synthaug.mix.loader import MixedBatchSampler, MixedLoader, check_loader, mix_loader
-from synthaug.mix.ratios import Ratio, ratio_in
+from synthaug.mix.ratios import Ratio, ratio_in, warn_of_percent
 from synthaug.mix.together import Together
-from synthaug.mix.trainers import epoch_of, loaders_in, resumed, tell_unknown
-from synthaug.mix.validation import Training, check_doubles, check_validation, nearer_to_training
+from synthaug.mix.trainers import GivenSource, epoch_of, loaders_in, resumed, tell_unknown
+from synthaug.mix.validation import Training, check_apart, check_doubles, check_validation, nearer_to_training
 from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pool import Pool, Source
 from synthaug.rng import as_seed, derive, isolated
@@ -105,14 +105,15 @@ class SyntheticMix(pl.Callback):
     several, is beyond reach.
 
     Raises:
-        DataError: the generator has seen more than a tenth of the validation set (of less there is a warning), or makes
-            no image of some class that the `criteria` accept (when training starts).
+        DataError: the training set holds more than a tenth of the validation set (before the fit), or a generator that
+            was given has seen as much (of less there is a warning); or it makes no image of some class that the
+            `criteria` accept (when training starts).
         ParameterError: arguments outside of what is allowed, all at once.
 
     Warns:
         SynthaugWarning: validation items that the generator has seen, or many that look like training images that were
             resized, cropped to their middle, normalised, flipped or turned; a training set that changes its images each
-            time that it is read.
+            time that it is read, where it is learned; a `ratio` above 20, which may be meant in percent.
 
     >>> SyntheticMix(ratio=-1.0)
     Traceback (most recent call last):
@@ -158,6 +159,7 @@ class SyntheticMix(pl.Callback):
             label=label,
         )
         self._source: _DataLoaderSource | None = None
+        self._val_source: _DataLoaderSource | None = None
         self._files: CSVLogger | None = None  # whose folder takes pictures where no logger does
         self._requested: Any = None  # the user's loader, if it was needed before Lightning asked for it
         self._counts: Mapping[Any, int] = {}
@@ -176,8 +178,8 @@ class SyntheticMix(pl.Callback):
         self.seed_ = int(trainer.strategy.broadcast(seed))
         self.pool_, self._drawn = self.pool if isinstance(self.pool, Pool | OpenPool) else None, 0
         if self.pool_ is None and self._most(trainer) > 0:
-            self._requested = _request_dataloader(self._source)
-            self.pool_ = _from_first(trainer, lambda: self._first_pool(trainer, self._requested))
+            self._requested, held_out = _request_dataloader(self._source), self._held_out(trainer)
+            self.pool_ = _from_first(trainer, lambda: self._first_pool(trainer, self._requested, held_out))
         trainer.fit_loop._data_source = _MixedSource(self._source.instance, self._source.name, self, trainer)
 
     def mixed(self, trainer: pl.Trainer, loader: Any) -> Any:
@@ -259,7 +261,9 @@ class SyntheticMix(pl.Callback):
         """Give back the user's loader."""
         if self._source is not None:
             trainer.fit_loop._data_source = self._source
-        self._source = self._requested = None
+        if self._val_source is not None:
+            trainer.fit_loop.epoch_loop.val_loop._data_source = self._val_source
+        self._source = self._val_source = self._requested = None
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Give back the user's loader, whatever went wrong."""
@@ -308,7 +312,22 @@ class SyntheticMix(pl.Callback):
         epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs > 0 else _FAR
         return max(ratio_in(self.ratio, epoch) for epoch in range(epochs))
 
-    def _first_pool(self, trainer: pl.Trainer, loader: Any) -> Pool | OpenPool:
+    @property
+    def _learns(self) -> bool:
+        """Whether some synthesizer is still to be fitted."""
+        return not all(hasattr(one, "generators_") for one in self._given)
+
+    def _held_out(self, trainer: pl.Trainer) -> list[Any]:
+        """The validation sets, if there is a fit to come; their loaders are kept until Lightning asks for them."""
+        if not self._learns or not trainer.enable_validation:
+            return []
+        loop = trainer.fit_loop.epoch_loop.val_loop
+        source = self._val_source = loop._data_source
+        loaders = _request_dataloader(source)
+        loop._data_source = GivenSource(source.instance, source.name, loaders)
+        return [loader.dataset for loader in loaders_in(loaders)]
+
+    def _first_pool(self, trainer: pl.Trainer, loader: Any, held_out: Sequence[Any]) -> Pool | OpenPool:
         """A pool from a folder, or from a synthesizer that is fitted now if it is not yet."""
         folder = Path(self.pool) if isinstance(self.pool, str | os.PathLike) else None
         there = folder is not None and (folder / MANIFEST).exists()
@@ -325,7 +344,12 @@ class SyntheticMix(pl.Callback):
             Allocation.of(images.labels, self.allocation)  # likewise
         if folder is not None and there:
             return _load_matching(folder, images)
-        _warn_of_random(loader.dataset, self._reading)
+        if self.allocation == "pool":
+            warn_of_percent(self._most(trainer), len(images))
+        if self._learns:
+            _warn_of_random(loader.dataset, self._reading)
+            for one in held_out:
+                check_apart(one, images, layout=self._layout, **self._reading)
         self.synthesizers_ = self._fitted(images, shown=trainer.progress_bar_callback is not None)
         size = math.ceil(self._most(trainer) * len(images))
         self._counts = _counts(self.synthesizers_[0].labels_.classes, images.labels, self.allocation, size)
@@ -338,7 +362,7 @@ class SyntheticMix(pl.Callback):
 
     def _fitted(self, images: ImageRecords, *, shown: bool) -> tuple[Synthesizer, ...]:
         given = self._given
-        if not all(hasattr(one, "generators_") for one in given):
+        if self._learns:
             rank_zero_info(f"SyntheticMix: learning {len(images):,} training images first, which can take minutes.")
         return tuple(self._fit(one, images, place, shown=shown) for place, one in enumerate(given))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import floor, isfinite
 from typing import Any, Protocol, runtime_checkable
@@ -15,9 +16,9 @@ from torch.utils.data.distributed import DistributedSampler
 
 from synthaug.errors import DataError, DataTypeError, ParameterError, raise_problems
 from synthaug.items import ItemForm
-from synthaug.mix.dataset import Batch, MixedDataset, ToItem, check_real
+from synthaug.mix.dataset import Batch, MixedDataset, ToItem, check_real, is_datamodule
 from synthaug.mix.drawing import Allocation, Blocks, draw_weighted, permuted
-from synthaug.mix.ratios import Ratio, ratio_in
+from synthaug.mix.ratios import Ratio, ratio_in, warn_of_percent
 from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pool import Pool
 from synthaug.rng import as_seed, global_states, isolated, numpy_rng, restore_globals
@@ -87,6 +88,7 @@ class MixedBatchSampler(BatchSampler):
         self.weights = None if weights is None else np.asarray(weights, np.float64)
         self.allocation, self.blocks = allocation, blocks
         self.epoch = epoch
+        self._told = False  # whether the ratio was warned of
         self.taken = 0  # synthetic items in the last iteration
         self.running: int | None = None  # the epoch of the last iteration
         self.started: dict[str, Any] | None = None  # randomness when it began
@@ -97,6 +99,12 @@ class MixedBatchSampler(BatchSampler):
         self.epoch = epoch
         if hasattr(self.sampler, "set_epoch"):
             self.sampler.set_epoch(epoch)
+
+    def tell_percent(self, ratio: float) -> None:
+        """Warn once of a ratio above 20 for which the pool is too small, unless it is said what is taken how often."""
+        named = self.weights is not None or self.allocation is not None
+        if not named and not self._told and ratio * self.n_real > self.n_synthetic:
+            self._told = warn_of_percent(ratio, self.n_real)
 
     @property
     def generators(self) -> list[torch.Generator]:
@@ -127,6 +135,8 @@ class MixedBatchSampler(BatchSampler):
         ratio = ratio_in(self.ratio, epoch)
         if ratio > 0 and self.n_synthetic == 0:
             raise ParameterError(f"Expected a pool of at least one record for a ratio of {ratio}, got an empty one.")
+        if callable(self.ratio):
+            self.tell_percent(ratio)
         synthetic = self._synthetic(epoch, ratio)
         seen = given = self.taken = 0
         batches: Iterator[Any] = super().__iter__() if self.batch_size else iter(self.sampler)
@@ -331,8 +341,11 @@ def mix_loader(
         ParameterError: arguments outside of what is allowed.
 
     Warns:
-        MismatchWarning: the pool has images of another range of values, or labels that your dataset is known to lack.
-            At most 16 items are looked at for it, none with a `ratio` of 0.
+        MismatchWarning: the pool has images of another range of values, or labels that your dataset is known to lack;
+            `transform` scales images of floats as if they were bytes. At most 16 items are looked at for it, none with
+            a `ratio` of 0.
+        SynthaugWarning: a `ratio` above 20, which may be meant in percent (of a function, in its epoch), unless the
+            pool has a record for each item or an `allocation` or `weights` are given.
 
     >>> from synthaug import Pool
     >>> from synthaug.pool import Source
@@ -378,6 +391,8 @@ def mix_loader(
         blocks=Blocks(pool.starts, pool.together) if isinstance(pool, OpenPool) else None,
         epoch=epoch,
     )
+    if not callable(ratio):
+        sampler.tell_percent(ratio)
     if callable(ratio) or ratio > 0:
         dataset.warn_of_misfit(None if counts is None else set(counts))
     settings = {name: getattr(loader, name) for name in _SETTINGS if hasattr(loader, name)}
@@ -389,15 +404,15 @@ def mix_loader(
 def check_loader(loader: Any) -> None:
     """Refuse what `mix_loader` cannot mix.
 
-    >>> check_loader([1, 2])
+    >>> check_loader(set())
     Traceback (most recent call last):
     ...
-    synthaug.errors.DataTypeError: Expected a DataLoader, got list: mix each of several by itself, with `mix_loader`.
+    synthaug.errors.DataTypeError: Expected a DataLoader, got set: pass the loader itself, over a map-style dataset.
     """
+    if isinstance(loader, MixedDataset):
+        check_real(loader)
     if not isinstance(loader, DataLoader):
-        raise DataTypeError(
-            f"Expected a DataLoader, got {type(loader).__name__}: mix each of several by itself, with `mix_loader`."
-        )
+        raise DataTypeError(f"Expected a DataLoader, got {type(loader).__name__}: {_instead(loader)}.")
     check_real(loader.dataset)
     if loader.batch_sampler is None:
         raise DataTypeError(
@@ -409,6 +424,23 @@ def check_loader(loader: Any) -> None:
             f"A {type(loader).__name__} iterates in its own way, which a mixed loader would lose: give it a "
             "`MixedDataset` and a `MixedBatchSampler` yourself."
         )
+
+
+def _instead(given: Any) -> str:
+    """What to do with something that is no DataLoader."""
+    if is_datamodule(given):
+        return "wrap it, `MixedDataModule(datamodule, pool)`"
+    if isinstance(given, Pool | OpenPool | str | os.PathLike):
+        return "the loader comes first, `mix_loader(loader, pool)`"
+    parts = [*given.values()] if isinstance(given, Mapping) else getattr(given, "flattened", given)  # of Lightning
+    if isinstance(parts, list | tuple) and any(isinstance(part, DataLoader) for part in parts):
+        return "mix each of several by itself, with `mix_loader`"
+    if hasattr(given, "__getitem__") and hasattr(given, "__len__") and not isinstance(given, tuple):
+        return (
+            "make one, `DataLoader(dataset, batch_size=32, shuffle=True)`, or take items without batches from a "
+            "`MixedDataset(dataset, pool)`"
+        )
+    return "pass the loader itself, over a map-style dataset"
 
 
 def _default_seed(loader: DataLoader[Any]) -> int:

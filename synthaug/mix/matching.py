@@ -10,17 +10,20 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Subset, TensorDataset
 
-from synthaug.arrays import as_array, is_array
-from synthaug.errors import listed
+from synthaug.arrays import as_array, find_layout, is_array, to_grid
+from synthaug.errors import DataError, listed
 from synthaug.items import ImageForm, ItemForm, LabelForm, entry
 from synthaug.mix.drawing import spread
 
-__all__ = ["LOOKS", "glance", "images_in", "known_labels", "label_problem", "type_problem", "value_problem"]
+__all__ = [
+    *("LOOKS", "fading", "glance", "images_in", "known_labels", "label_problem", "type_problem", "value_problem"),
+]
 
 LOOKS = 16
 """The most items of a kind that are looked at."""
 _RANGES = ((0, 1), (-1, 1), (0, 255))  # of pixels, the narrower ones first
 _FACTOR, _BYTES = 1.75, 8.0  # between two spans: of [-1, 1] and [0, 1], of which few looks miss the ends; of two uint8
+_SCALED, _LEFT = 10.0, 0.05  # floats beyond it are yet to be scaled; a share of contrast that is hardly any
 
 
 def glance(take: Callable[[int], Any], n: int) -> dict[int, Any]:
@@ -85,6 +88,29 @@ def value_problem(real: Sequence[np.ndarray], made: Sequence[np.ndarray]) -> str
     return f"values {here}, those of the pool {there}"
 
 
+def fading(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> float | None:
+    """Which share of their contrast a transform leaves to images of scaled floats, if it is hardly any; else None.
+
+    Contrast is the standard deviation over the pixels of a channel of an image.
+
+    Args:
+        before: Some images.
+        after: What the transform made of them.
+
+    >>> scaled = [np.linspace(0, 1, 64).reshape(8, 8)] * 3
+    >>> share = fading(scaled, [image / 255 for image in scaled])
+    >>> round(255 * share, 3), fading(scaled, [image / 2 for image in scaled])
+    (1.0, None)
+    """
+    if not before or any(image.dtype.kind != "f" or abs(image).max(initial=0) > _SCALED for image in before):
+        return None
+    try:
+        had, left = _contrast(before), _contrast(after)
+    except DataError:  # the axes can be meant in two ways, or in none
+        return None
+    return left / had if had > 1e-6 and left < _LEFT * had else None
+
+
 def known_labels(real: Any, form: ItemForm, looked: Mapping[int, Any]) -> set[Any] | None:
     """The labels of a data set whose items have this form, where they are at hand; None where they are not.
 
@@ -147,6 +173,12 @@ def _plain_labels(items: Iterable[Any], place: Any) -> list[Any]:
             label = entry(item, place)
             found.append(LabelForm.of(label).read(label))
     return found
+
+
+def _contrast(images: Sequence[np.ndarray]) -> float:
+    grids = (to_grid(image[None], find_layout(image.shape)) for image in images)
+    with np.errstate(invalid="ignore", over="ignore"):  # not finite, which compares as False
+        return float(np.sqrt(np.mean([grid.var(axis=(2, 3), dtype=np.float64).mean() for grid in grids])))
 
 
 def _ends(images: Sequence[np.ndarray]) -> np.ndarray:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from synthaug.errors import ParameterError
+from synthaug.errors import ParameterError, SynthaugWarning
 
-__all__ = ["Annealed", "Ratio", "ratio_in"]
+__all__ = ["Annealed", "Ratio", "ratio_in", "warn_of_percent"]
 
 Ratio = float | Callable[[int], float]
+_USUAL = 20.0  # beyond it, a ratio may be meant in percent
 
 
 @dataclass(frozen=True)
@@ -58,3 +60,20 @@ def ratio_in(ratio: Ratio, epoch: int) -> float:
         what = f"`ratio({epoch})` to give" if callable(ratio) else "`ratio` to be"
         raise ParameterError(f"Expected {what} a finite number of at least 0, got {value!r}.")
     return float(value)
+
+
+def warn_of_percent(ratio: float, n_real: int) -> bool:
+    """Warn of a ratio above 20, which may be meant in percent; whether it is one.
+
+    >>> warn_of_percent(2.0, 100)
+    False
+    """
+    if ratio <= _USUAL:
+        return False
+    warnings.warn(
+        f"A `ratio` of {ratio:g} is {ratio:g} synthetic items for each real one, {ratio * n_real:,.0f} an epoch: if "
+        f"{ratio:g}% was meant, pass `ratio={ratio / 100}`.",
+        SynthaugWarning,
+        stacklevel=4,
+    )
+    return True

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.trainer.connectors.data_connector import _DataLoaderSource
 from pytorch_lightning.utilities import CombinedLoader, rank_zero_info
 from torch.utils.data import DataLoader
 
 from synthaug.mix.loader import MixedLoader
 
-__all__ = ["epoch_of", "loaders_in", "resumed", "tell_unknown"]
+__all__ = ["GivenSource", "epoch_of", "loaders_in", "resumed", "tell_unknown"]
+
+
+@dataclass
+class GivenSource(_DataLoaderSource):
+    """Gives loaders that were asked for already, and after that those of the user's source."""
+
+    given: Any
+
+    def dataloader(self) -> Any:
+        """What Lightning asks for."""
+        given, self.given = self.given, None
+        return super().dataloader() if given is None else given
 
 
 def epoch_of(trainer: pl.Trainer) -> int:

@@ -15,16 +15,17 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from synthaug.arrays import LAYOUTS, find_layout, from_grid, to_grid
 from synthaug.errors import DataError, SynthaugError, SynthaugWarning, listed
+from synthaug.fingerprint import digests, fingerprint
 from synthaug.image_sources import check_map_style
 from synthaug.images import ImageRecords, read_images
 from synthaug.mix.dataset import find_mixed
 from synthaug.mix.doubles import find_doubles
 from synthaug.mix.drawing import spread
 from synthaug.opened import OpenPool
-from synthaug.pool import Pool
+from synthaug.pool import Pool, Source
 from synthaug.rng import derive, isolated, numpy_rng
 
-__all__ = ["Training", "check_doubles", "check_validation", "nearer_to_training"]
+__all__ = ["Training", "check_apart", "check_doubles", "check_validation", "nearer_to_training"]
 
 _CHECKED = 10_000  # validation items that are compared with what the generator saw
 _AT_ONCE = 256  # items that are read
@@ -67,6 +68,33 @@ class Training:
         return self._found[crop]
 
 
+def check_apart(dataset: Any, images: ImageRecords, *, layout: str | None = None, **reading: Any) -> None:
+    """Refuse a validation set of which the training set holds much, before a generator learns that.
+
+    Args:
+        dataset: The validation set; nothing is said of one that cannot be compared.
+        images: The training set.
+        layout: Of its images, where their shape can be read in two ways.
+        reading: `image`, `label` and `size`, as in `read_images`.
+
+    Raises:
+        DataError: the training set holds more than a tenth of the validation set.
+
+    >>> train = read_images((np.zeros((2, 8, 8), np.uint8), [0, 1]))
+    >>> check_apart([(np.ones((8, 8), np.uint8), 0)], train)
+    """
+    records, labels = images.records, images.labels
+    source = Source("training set", fingerprint(records, labels), 0, digests=digests(records, labels))
+    if find_mixed(dataset) is not None or not source.digests:
+        return
+    places, seen, _ = _look(dataset, Pool.of(records[:1], labels[:1], source), layout, reading)
+    if seen.any() and seen.mean() > _REFUSED:
+        raise DataError(
+            f"The training set holds {seen.sum()} of {len(places)} validation items (the first is item "
+            f"{places[seen.argmax()]}), so the validation score would be too good: take them out of one of the two."
+        )
+
+
 def check_validation(dataset: Any, pool: Pool | OpenPool, *, layout: str | None = None, **reading: Any) -> str:
     """Warn of validation items that the generator of the pool has seen, or that are synthetic.
 
@@ -101,14 +129,8 @@ def check_validation(dataset: Any, pool: Pool | OpenPool, *, layout: str | None 
     unnoted = [source.name for source in pool.sources if not source.digests]
     if unnoted:
         return f"{unknown}it was not noted what {listed(unnoted)} was trained on."
-    places, seen, reason = np.zeros(0, int), np.zeros(0, bool), ""
-    try:
-        check_map_style(dataset)
-        places = spread(len(dataset), _CHECKED)
-        for _, images in _parts(dataset, places, reading, _HELD_OUT):
-            seen = np.append(seen, _seen(images, pool, layout))
-    except Exception as error:  # items that raise, of another kind or of mixed sizes
-        places, reason = places[: len(seen)], unknown + _reason(error)
+    places, seen, error = _look(dataset, pool, layout, reading)
+    reason = "" if error is None else unknown + _reason(error)
     if not seen.any():
         return reason
     told = f"The generator of the pool was trained on {seen.sum()} of {len(places)} validation items"
@@ -241,6 +263,21 @@ def nearer_to_training(pool: Pool | OpenPool, train: Training, *, held_out: Any,
     if not areas:
         return None, f"{unknown}no held-out image is of a class that is drawn."
     return float(np.average(areas, weights=sizes)), ""
+
+
+def _look(
+    dataset: Any, pool: Pool | OpenPool, layout: str | None, reading: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray, Exception | None]:
+    """Places of items, as far as they can be compared, which of them the generator has seen, and what ended this."""
+    places, seen = np.zeros(0, int), np.zeros(0, bool)
+    try:
+        check_map_style(dataset)
+        places = spread(len(dataset), _CHECKED)
+        for _, images in _parts(dataset, places, reading, _HELD_OUT):
+            seen = np.append(seen, _seen(images, pool, layout))
+    except Exception as error:  # items that raise, of another kind or of mixed sizes
+        return places[: len(seen)], seen, error
+    return places, seen, None
 
 
 def _is_table(pool: Pool | OpenPool) -> bool:
