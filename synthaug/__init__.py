@@ -32,7 +32,7 @@ _HOME = {
     "ImageRecords": "synthaug.images",
     "Jitter": "synthaug.evaluate.baselines",
     "LogitAdjustedLoss": "synthaug.mix.baselines",
-    "MixedBatchSampler": "synthaug.mix.loader",
+    "MixedBatchSampler": "synthaug.mix.batches",
     "MixedDataModule": "synthaug.mix.datamodule",
     "MixedDataset": "synthaug.mix.dataset",
     "Mixup": "synthaug.mix.baselines",

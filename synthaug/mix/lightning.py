@@ -26,10 +26,11 @@ from synthaug.fingerprint import fingerprint
 from synthaug.generators.training import has_progress_bar
 from synthaug.images import ImageRecords, read_images, size_problems
 from synthaug.mix.accepting import draw_accepted
+from synthaug.mix.batches import MixedBatchSampler
 from synthaug.mix.dataset import MixedDataset, ToItem, find_mixed
 from synthaug.mix.drawing import Allocation, apportion
 from synthaug.mix.grid import log_grid
-from synthaug.mix.loader import MixedBatchSampler, MixedLoader, check_loader, mix_loader
+from synthaug.mix.loader import MixedLoader, check_loader, mix_loader
 from synthaug.mix.ratios import Ratio, ratio_in, warn_of_percent
 from synthaug.mix.together import Together
 from synthaug.mix.trainers import GivenSource, epoch_of, loaders_in, resumed, tell_unknown
