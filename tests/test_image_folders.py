@@ -4,6 +4,9 @@ import json
 import ntpath
 import os
 import pathlib
+import struct
+import tracemalloc
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -432,3 +435,32 @@ def test_a_folder_of_files_where_a_saved_pool_is_wanted_says_how_to_read_it(tmp_
             StorageError, match=r"made holds PNG files and no saved pool: if .* pass `read_pool\(folder\)`"
         ):
             read(tmp_path / "made")
+
+
+def test_what_files_say_of_themselves_is_kept_once(tmp_path, monkeypatch):
+    """Of a megabyte that opens out to twenty, in each of ten files of a kilobyte."""
+    files = [tmp_path / f"made/0/00000{i}.png" for i in range(10)]
+    written(tmp_path / "made", pool(labels=[0] * 10))
+    told_by_all = told(files[0], details={"a": [[]] * 200_000})
+    for path in files:
+        replace(path, told_by_all)
+    tracemalloc.start()
+    found = read_pool(tmp_path / "made", max_bytes=10_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found) == 10
+    assert peak < 60e6
+    for i, path in enumerate(files):
+        replace(path, told_by_all | {"seed": i})
+    monkeypatch.setattr("synthaug.image_folders._MOST_TEXTS", 1000)
+    with pytest.raises(StorageError, match="say more than 1000 characters of themselves"):
+        read_pool(tmp_path / "made")
+
+
+def test_a_chunk_that_pillow_stumbles_over_is_damage(tmp_path):
+    written(tmp_path / "made", pool(labels=[0]))
+    path = tmp_path / "made/0/000000.png"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-12] + struct.pack(">I4sI", 0, b"iCCP", zlib.crc32(b"iCCP")) + whole[-12:])
+    with pytest.raises(StorageError, match="is damaged"):
+        read_pool(tmp_path / "made")

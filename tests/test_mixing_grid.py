@@ -1,9 +1,12 @@
 """The picture of synthetic images, each beside the real one that is nearest."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from synthaug.mix.grid import draw_grid
+from synthaug.mix.grid import draw_grid, log_grid
+from synthaug.pool import Pool, Source
 
 RED, BLUE = ((np.arange(3) == channel).astype(np.uint8) * 255 for channel in (0, 2))
 
@@ -68,3 +71,16 @@ def test_a_nearest_image_of_another_class_is_named_on_it():
     assert len(rows)
     assert set(rows) <= set(first)  # in the row of the other class alone
     assert columns[0] > plain.shape[1] // 2  # of a pair the real one
+
+
+def test_classes_that_the_data_set_calls_otherwise_are_no_other_classes():
+    """`to_item` gives labels of the pool other names in the items."""
+    images = np.zeros((2, 40, 40), np.uint8)
+    drawn = []
+    logger = SimpleNamespace(log_image=lambda **logged: drawn.append(logged))
+    trainer = SimpleNamespace(current_epoch=0, loggers=[logger])
+    for labels in (["zero", "one"], [0, 1]):
+        log_grid(trainer, Pool.of(images, labels, Source("", "", 0)), [(image, 0) for image in images], files=None)
+    first, second = (one["images"][0] for one in drawn)
+    assert not (first == (255, 0, 0)).all(axis=2).any()
+    assert (second == (255, 0, 0)).all(axis=2).any()

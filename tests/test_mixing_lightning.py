@@ -19,7 +19,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from PIL import Image
-from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import LambdaCallback, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities import CombinedLoader
 from sklearn.datasets import load_digits
@@ -670,6 +670,42 @@ def test_validation_loaders_are_asked_for_as_often_as_without(tmp_path):
         trainer(tmp_path, *callbacks, epochs=3, reload_dataloaders_every_n_epochs=1).fit(Classifier(), datamodule=data)
         calls.append(data.calls["val"])
     assert calls[0] == calls[1] == calls[2]
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_sanity_val_steps": 0}], ids=str)
+def test_asking_for_validation_early_draws_nothing(settings, tmp_path):
+    """A hook that draws, as `random_split` does."""
+    states, data = [], Digits()
+    data.val_dataloader = lambda: DataLoader(VAL[: torch.randint(20, 40, ()).item()], batch_size=40)
+    note = LambdaCallback(on_train_start=lambda *_: states.append(torch.get_rng_state()))
+    for callbacks in ((), (SyntheticMix(quick()),)):
+        fit(tmp_path, *callbacks, note, datamodule=data, epochs=1, **settings)
+    assert torch.equal(*states)
+
+
+def test_validation_that_a_module_makes_when_its_fit_starts_is_not_asked_for_too_early(tmp_path):
+    class Late(Classifier):
+        def on_fit_start(self):
+            self.held_out = VAL
+
+        def train_dataloader(self):
+            return DataLoader(TRAIN, batch_size=32)
+
+        def val_dataloader(self):
+            return DataLoader(self.held_out, batch_size=40)
+
+    model = Late()
+    trainer(tmp_path, SyntheticMix(quick()), epochs=1).fit(model)
+    assert model.val_sizes
+
+
+def test_validation_is_asked_for_by_lightning_where_there_is_a_pool(tmp_path):
+    POOL.save(tmp_path / "pool")
+    checking, data = [], Digits()
+    run = trainer(tmp_path, SyntheticMix(pool=tmp_path / "pool"), epochs=1)
+    data.val_dataloader = lambda: checking.append(run.sanity_checking) or DataLoader(VAL, batch_size=40)
+    run.fit(Classifier(), datamodule=data)
+    assert checking == [True]
 
 
 def test_a_ratio_that_may_be_meant_in_percent_is_told_before_the_fit(tmp_path, monkeypatch):

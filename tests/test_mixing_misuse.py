@@ -77,6 +77,9 @@ def test_a_pipeline_that_was_applied_already_is_told(images, transform, share):
         (np.full_like(SCALED, 0.5), by_255),
         (np.full_like(SCALED, 0.5), NORMALIZE),
         (SCALED, lambda image: np.uint8(image * 255)),
+        (SCALED, np.ravel),
+        (SCALED, lambda image: {"pixel_values": image}),
+        (SCALED, lambda image: [image, image]),
     ],
 )
 def test_no_other_pipeline_is_taken_for_one(images, transform):
@@ -137,8 +140,7 @@ def test_a_ratio_that_may_be_meant_in_percent_is_told(ratio):
             next(iter(mixed))
     assert [one.category for one in caught] == [SynthaugWarning]
     assert str(caught[0].message) == (
-        "A `ratio` of 200 is 200 synthetic items for each real one, 6,000 an epoch: if 200% was meant, pass "
-        "`ratio=2.0`."
+        "A `ratio` of 200 is 200 synthetic items for each real one, 6,000 an epoch: if 200% was meant, pass `ratio=2`."
     )
 
 

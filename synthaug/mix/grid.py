@@ -143,7 +143,8 @@ def _log(trainer: Any, pool: Pool | OpenPool, real: Any, files: Any, image: Any,
         told = f"{wanted[1]} {wanted[0]} beside {pairs[0][0].dtype} {pairs[0][0].shape}"
         raise DataError(f"Synthetic and real images differ in form ({told}).")
     images, labels = zip(*alike, strict=True)
-    picture = draw_grid(pool.records, pool.labels.tolist(), np.stack(images), labels)
+    known = labels if {*labels} & {*pool.labels} else None  # `to_item` may give classes other names
+    picture = draw_grid(pool.records, pool.labels.tolist(), np.stack(images), known)
     name, epoch = "synthetic_beside_nearest_real", trainer.current_epoch
     for logger in trainer.loggers or [None]:
         add_image = getattr(getattr(logger, "experiment", None), "add_image", None)

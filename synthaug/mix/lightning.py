@@ -19,6 +19,7 @@ import torch
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.trainer.connectors.data_connector import _DataLoaderSource, _request_dataloader
 from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities.seed import isolate_rng
 from sklearn.base import clone
 
 from synthaug.errors import ParameterError, StorageError, SynthaugWarning, raise_problems
@@ -314,17 +315,31 @@ class SyntheticMix(pl.Callback):
         return max(ratio_in(self.ratio, epoch) for epoch in range(epochs))
 
     @property
+    def _is_filled(self) -> bool:
+        """Whether there is a pool in the folder that is to take it."""
+        return isinstance(self.pool, str | os.PathLike) and Path(self.pool, MANIFEST).exists()
+
+    @property
     def _learns(self) -> bool:
         """Whether some synthesizer is still to be fitted."""
         return not all(hasattr(one, "generators_") for one in self._given)
 
     def _held_out(self, trainer: pl.Trainer) -> list[Any]:
-        """The validation sets, if there is a fit to come; their loaders are kept until Lightning asks for them."""
-        if not self._learns or not trainer.enable_validation:
-            return []
+        """The validation sets, if there is a fit to come; their loaders are kept until Lightning asks for them.
+
+        They are asked for only where Lightning soon would for its sanity check, and likewise randomness is put back.
+        """
         loop = trainer.fit_loop.epoch_loop.val_loop
-        source = self._val_source = loop._data_source
-        loaders = _request_dataloader(source)
+        checked = trainer.enable_validation and trainer.num_sanity_val_steps > 0 and not loop.restarting
+        if not self._learns or self._is_filled or not checked:
+            return []
+        source = loop._data_source
+        try:
+            with isolate_rng():
+                loaders = _request_dataloader(source)
+        except Exception:  # of a hook that needs what comes later: Lightning asks again, and raises what is wrong
+            return []
+        self._val_source = source
         loop._data_source = GivenSource(source.instance, source.name, loaders)
         return [loader.dataset for loader in loaders_in(loaders)]
 

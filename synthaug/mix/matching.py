@@ -102,7 +102,9 @@ def fading(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> float |
     >>> round(255 * share, 3), fading(scaled, [image / 2 for image in scaled])
     (1.0, None)
     """
-    if not before or any(image.dtype.kind != "f" or abs(image).max(initial=0) > _SCALED for image in before):
+    if not before or len(after) != len(before):  # what comes out is no image
+        return None
+    if any(image.dtype.kind != "f" or abs(image).max(initial=0) > _SCALED for image in before):
         return None
     try:
         had, left = _contrast(before), _contrast(after)

@@ -72,7 +72,7 @@ def warn_of_percent(ratio: float, n_real: int) -> bool:
         return False
     warnings.warn(
         f"A `ratio` of {ratio:g} is {ratio:g} synthetic items for each real one, {ratio * n_real:,.0f} an epoch: if "
-        f"{ratio:g}% was meant, pass `ratio={ratio / 100}`.",
+        f"{ratio:g}% was meant, pass `ratio={ratio / 100:g}`.",
         SynthaugWarning,
         stacklevel=4,
     )
