@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask the network
@@ -200,19 +201,17 @@ def prepare(recipe: Recipe, dataset: Any, indices: list[int], seed: int) -> Prep
     return Prepared(recipe, x, y, pool)
 
 
-def prepare_chosen(dataset: Any, indices: list[int], seed: int, *, expected: dict[str, float]) -> Prepared:
-    """The arm that other sets and inner splits speak for; `expected` gains are those on other sets."""
-    return prepare(ARMS[choose(*stacked(dataset, indices), seed, expected)], dataset, indices, seed)
-
-
 def stacked(dataset: Any, indices: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels of some items."""
     x, y = zip(*(dataset[i] for i in indices), strict=True)
     return np.stack(x), np.array(y)
 
 
-def choose(x: np.ndarray, y: np.ndarray, seed: int, expected: dict[str, float]) -> str:
-    """The candidate that other sets and three inner folds speak for, or the arm that it would have to surpass."""
+def choose(x: np.ndarray, y: np.ndarray, seed: int, expected: dict[str, float], store: Path) -> str:
+    """The candidate that other sets and three inner folds speak for, or the arm that it would have to surpass.
+
+    `store` keeps what was measured on the folds, which does not depend on the gains expected from other sets.
+    """
     (task,) = (one for one in TASKS if set(one.candidates) == set(expected))
     found = choose_training(
         {name: partial(prepare, ARMS[name]) for name in task.candidates},
@@ -226,6 +225,7 @@ def choose(x: np.ndarray, y: np.ndarray, seed: int, expected: dict[str, float]) 
         expected=expected,
         spread=task.spread,
         random_state=seed,
+        store=store,
         progress=False,
     )
     return task.judge if found.choice == NONE else found.choice
@@ -236,26 +236,36 @@ def field_means(items: Pairs) -> np.ndarray:
     return image_features(items.x)
 
 
-def transform_of(recipe: Recipe, seed: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Classical augmentation, the same for real and synthetic images."""
+def transform_of(recipe: Recipe, seed: int, background: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Classical augmentation, the same for real and synthetic images; what it uncovers is background."""
     if not recipe.augment:
         return lambda image: image
     pipeline = albumentations.Compose(
         [
             albumentations.Affine(
-                rotate=(-15, 15), scale=(0.85, 1.15), shear=(-11, 11), translate_percent=(-0.07, 0.07), p=1.0
+                rotate=(-15, 15),
+                scale=(0.85, 1.15),
+                shear=(-11, 11),
+                translate_percent=(-0.07, 0.07),
+                fill=background,
+                p=1.0,
             ),
-            albumentations.ElasticTransform(alpha=25, sigma=4, p=0.7),
+            albumentations.ElasticTransform(alpha=25, sigma=4, fill=background, p=0.7),
         ],
         seed=seed,
     )
     return lambda image: pipeline(image=image)["image"]
 
 
+def background_of(x: np.ndarray) -> int:
+    """The usual value of the corners: black, and white in emoji."""
+    return int(np.median(x[:, [0, 0, -1, -1], [0, -1, 0, -1]]))
+
+
 def loader_of(data: Prepared, seed: int) -> DataLoader[Any]:
     """Batches for all steps."""
     recipe = data.recipe
-    transform = transform_of(recipe, seed)
+    transform = transform_of(recipe, seed, background_of(data.x))
     items = Pairs(data.x, data.y, identity if isinstance(recipe, Half) else transform)
     size = STEPS * BATCH
     sampler: Any
@@ -399,17 +409,42 @@ def run(settings: list[Setting], seeds: int, arms: list[str], networks: list[str
     )
     if CHOSEN not in arms or "cnn" not in networks:
         return scores
-    chosen = _compared(
-        [
-            (one, seed, "cnn", {CHOSEN: partial(prepare_chosen, expected=elsewhere(scores, one, task))})
-            for task in TASKS
-            for seed in range(min(seeds, task.seeds))
-            for one in settings
-            if one in task.settings
-        ],
-        n_jobs,
+    choices = [
+        (one, seed, elsewhere(scores, one, task))
+        for task in TASKS
+        for seed in range(min(seeds, task.seeds))
+        for one in settings
+        if one in task.settings
+    ]
+    with parallel_config("loky", inner_max_num_threads=1):
+        names = Parallel(n_jobs=n_jobs, batch_size=1)(delayed(choose_in)(*cell) for cell in choices)
+    return pd.concat([scores, _of_choices(scores, choices, names)])
+
+
+def _of_choices(scores: pd.DataFrame, choices: list[tuple[Any, ...]], names: list[str]) -> pd.DataFrame:
+    """The scores of the arm that was chosen in each cell, once more."""
+    taken = pd.DataFrame(
+        [[str(setting), seed, "cnn", name] for (setting, seed, _), name in zip(choices, names, strict=True)],
+        columns=["setting", "seed", "network", "arm"],
     )
-    return pd.concat([scores, chosen[chosen["arm"] == CHOSEN]])
+    return taken.merge(scores).assign(choice=lambda rows: rows["arm"], arm=CHOSEN)
+
+
+def choose_in(setting: Setting, seed: int, expected: dict[str, float], *, shuffled: bool = False) -> str:
+    """The arm that is chosen on the training images of a cell; shuffled labels have nothing to learn."""
+    torch.set_num_threads(1)
+    images = image_sets.load(setting.set)
+    places, _ = image_sets.split(images, setting.common, setting.rare, seed)
+    labels = images.y[places]
+    if shuffled:
+        labels = np.random.default_rng(seed).permutation(labels)
+    store = STORE / f"{setting} {seed} {'noise' if shuffled else 'choice'}".replace(":", "-")
+    start = time.perf_counter()
+    with warnings.catch_warnings(action="ignore"):
+        found = choose(images.x[places], labels, seed, expected, store)
+    told = ", shuffled" if shuffled else ""
+    print(f"{setting}, seed {seed}{told}: {found}, {time.perf_counter() - start:.0f} s", flush=True)
+    return found
 
 
 def elsewhere(scores: pd.DataFrame, setting: Setting, task: Task) -> dict[str, float]:
@@ -431,17 +466,9 @@ def noise_left_alone(scores: pd.DataFrame, settings: list[Setting], n_jobs: int)
         for seed in range(SEEDS_NOT_RARE)
     ]
     with parallel_config("loky", inner_max_num_threads=1):
-        found = Parallel(n_jobs=n_jobs)(delayed(_is_noise_left_alone)(*cell) for cell in cells)
-    return pd.Series(found, [str(one) for one, _, _ in cells]).groupby(level=0, sort=False).mean().to_dict()
-
-
-def _is_noise_left_alone(setting: Setting, seed: int, expected: dict[str, float]) -> bool:
-    torch.set_num_threads(1)
-    images = image_sets.load(setting.set)
-    places, _ = image_sets.split(images, setting.common, setting.rare, seed)
-    labels = np.random.default_rng(seed).permutation(images.y[places])
-    with warnings.catch_warnings(action="ignore"):
-        return choose(images.x[places], labels, seed, expected) in [task.judge for task in TASKS]
+        names = Parallel(n_jobs=n_jobs)(delayed(choose_in)(*cell, shuffled=True) for cell in cells)
+    left = [name in [task.judge for task in TASKS] for name in names]
+    return pd.Series(left, [str(one) for one, _, _ in cells]).groupby(level=0, sort=False).mean().to_dict()
 
 
 def _compared(cells: list[tuple[Setting, int, str, dict[str, Any]]], n_jobs: int) -> pd.DataFrame:
