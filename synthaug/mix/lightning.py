@@ -364,8 +364,7 @@ class SyntheticMix(pl.Callback):
             warn_of_percent(self._most(trainer), len(images))
         if self._learns:
             _warn_of_random(loader.dataset, self._reading)
-            for one in held_out:
-                check_apart(one, images, layout=self._layout, **self._reading)
+            check_apart(held_out, images, layout=self._layout, **self._reading)
         self.synthesizers_ = self._fitted(images, shown=trainer.progress_bar_callback is not None)
         size = math.ceil(self._most(trainer) * len(images))
         self._counts = _counts(self.synthesizers_[0].labels_.classes, images.labels, self.allocation, size)

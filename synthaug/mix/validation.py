@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,11 +68,11 @@ class Training:
         return self._found[crop]
 
 
-def check_apart(dataset: Any, images: ImageRecords, *, layout: str | None = None, **reading: Any) -> None:
+def check_apart(datasets: Sequence[Any], images: ImageRecords, *, layout: str | None = None, **reading: Any) -> None:
     """Refuse a validation set of which the training set holds much, before a generator learns that.
 
     Args:
-        dataset: The validation set; nothing is said of one that cannot be compared.
+        datasets: Validation sets; nothing is said of those that cannot be compared.
         images: The training set.
         layout: Of its images, where their shape can be read in two ways.
         reading: `image`, `label` and `size`, as in `read_images`.
@@ -81,18 +81,22 @@ def check_apart(dataset: Any, images: ImageRecords, *, layout: str | None = None
         DataError: the training set holds more than a tenth of the validation set.
 
     >>> train = read_images((np.zeros((2, 8, 8), np.uint8), [0, 1]))
-    >>> check_apart([(np.ones((8, 8), np.uint8), 0)], train)
+    >>> check_apart([[(np.ones((8, 8), np.uint8), 0)]], train)
     """
+    if not datasets:
+        return
     records, labels = images.records, images.labels
     source = Source("training set", fingerprint(records, labels), 0, digests=digests(records, labels))
-    if find_mixed(dataset) is not None or not source.digests:
-        return
-    places, seen, _ = _look(dataset, Pool.of(records[:1], labels[:1], source), layout, reading)
-    if seen.any() and seen.mean() > _REFUSED:
-        raise DataError(
-            f"The training set holds {seen.sum()} of {len(places)} validation items (the first is item "
-            f"{places[seen.argmax()]}), so the validation score would be too good: take them out of one of the two."
-        )
+    training = Pool.of(records[:1], labels[:1], source)
+    for dataset in datasets:
+        if find_mixed(dataset) is not None or not source.digests:
+            continue
+        places, seen, _ = _look(dataset, training, layout, reading)
+        if seen.any() and seen.mean() > _REFUSED:
+            raise DataError(
+                f"The training set holds {seen.sum()} of {len(places)} validation items (the first is item "
+                f"{places[seen.argmax()]}), so the validation score would be too good: take them out of one of the two."
+            )
 
 
 def check_validation(dataset: Any, pool: Pool | OpenPool, *, layout: str | None = None, **reading: Any) -> str:
