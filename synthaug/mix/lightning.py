@@ -346,7 +346,7 @@ class SyntheticMix(pl.Callback):
     def _first_pool(self, trainer: pl.Trainer, loader: Any, held_out: Sequence[Any]) -> Pool | OpenPool:
         """A pool from a folder, or from a synthesizer that is fitted now if it is not yet."""
         folder = Path(self.pool) if isinstance(self.pool, str | os.PathLike) else None
-        there = folder is not None and (folder / MANIFEST).exists()
+        there = self._is_filled
         if folder is not None and there and self.synthesizer is None:
             return as_pool(folder)
         check_loader(loader)
