@@ -71,8 +71,9 @@ def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     ['a.txt']
     """
     path = Path(path)
+    exists = FileExistsSynthaugError(f"{path} exists: choose another folder, or allow it to be overwritten.")
     if path.exists() and not overwrite:
-        raise FileExistsSynthaugError(f"{path} exists: choose another folder, or allow it to be overwritten.")
+        raise exists
     temporary, old = _beside(path), _beside(path)
     try:
         with _telling(path):
@@ -81,6 +82,8 @@ def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
             for file in [*temporary.iterdir(), temporary]:
                 _sync(file)
             if path.exists():
+                if not overwrite:
+                    raise exists  # somebody else has made it meanwhile
                 path.replace(old)
             temporary.replace(path)
             _sync(path.parent)

@@ -40,21 +40,7 @@ def row_hashes(records: Any, labels: Any = None) -> np.ndarray:
     >>> bool((row_hashes(ints) == row_hashes(floats)).all())
     True
     """
-    if isinstance(records, pd.DataFrame):
-        columns = [records.iloc[:, position] for position in range(records.shape[1])]
-    else:
-        array = as_array(records) if is_array(records) else np.asarray(records)
-        if array.ndim > 2:
-            columns = [pd.Series(_image_keys(array))]
-        else:
-            columns = [pd.Series(column) for column in array.reshape(len(array), math.prod(array.shape[1:])).T]
-    if labels is not None:
-        columns.append(pd.Series(labels))
-    hashes = np.zeros(len(records), np.uint64)
-    for position, column in enumerate(columns, start=1):
-        offset = np.uint64(position * int(_GOLDEN) % 2**64)
-        hashes = _mix(hashes ^ _mix(_keys(column) + offset))
-    return hashes
+    return _hashed(records, labels)[1]
 
 
 def fingerprint(records: Any, labels: Any = None) -> str:
@@ -64,7 +50,7 @@ def fingerprint(records: Any, labels: Any = None) -> str:
     >>> fingerprint(table) == fingerprint(table[::-1]), fingerprint(table) == fingerprint(table[:1])
     (True, False)
     """
-    return hashlib.sha256(np.sort(row_hashes(records, labels)).astype("<u8").tobytes()).hexdigest()
+    return _summary(row_hashes(records, labels))
 
 
 def digests(records: Any, labels: Any) -> str:
@@ -80,9 +66,9 @@ def digests(records: Any, labels: Any) -> str:
     """
     if len(records) > MOST_DIGESTED:
         return ""
-    key = fingerprint(records, labels)
-    both = [_digested(row_hashes(records), key), _digested(row_hashes(records, labels), key)]
-    return base64.b64encode(np.unique(np.concatenate(both)).tobytes()).decode("ascii")
+    plain, labelled = _hashed(records, labels)
+    both = _digested(np.concatenate([plain, labelled]), _summary(labelled))
+    return base64.b64encode(np.unique(both).tobytes()).decode("ascii")
 
 
 def is_digested(known: str, key: str, records: Any, labels: Any = None) -> np.ndarray:
@@ -119,6 +105,33 @@ def are_digests(known: Any, key: Any) -> bool:
         return len(base64.b64decode(known, validate=True)) % 8 == 0
     except ValueError:
         return False
+
+
+def _hashed(records: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The hashes of the records alone, and with their labels where there are any."""
+    if isinstance(records, pd.DataFrame):
+        columns = [records.iloc[:, position] for position in range(records.shape[1])]
+    else:
+        array = as_array(records) if is_array(records) else np.asarray(records)
+        if array.ndim > 2:
+            columns = [pd.Series(_image_keys(array))]
+        else:
+            columns = [pd.Series(column) for column in array.reshape(len(array), math.prod(array.shape[1:])).T]
+    hashes = np.zeros(len(records), np.uint64)
+    for position, column in enumerate(columns, start=1):
+        hashes = _with_column(hashes, position, column)
+    return hashes, hashes if labels is None else _with_column(hashes, len(columns) + 1, pd.Series(labels))
+
+
+def _with_column(hashes: np.ndarray, position: int, column: pd.Series) -> np.ndarray:
+    """The hashes of rows that have one more column."""
+    offset = np.uint64(position * int(_GOLDEN) % 2**64)
+    return _mix(hashes ^ _mix(_keys(column) + offset))
+
+
+def _summary(hashes: np.ndarray) -> str:
+    """SHA-256 of hashes in any order."""
+    return hashlib.sha256(np.sort(hashes).astype("<u8").tobytes()).hexdigest()
 
 
 def _digested(hashes: np.ndarray, key: str) -> np.ndarray:

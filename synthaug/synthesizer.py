@@ -7,6 +7,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -85,7 +86,8 @@ class Synthesizer(BaseEstimator):
             `"ddp_find_unused_parameters_true"`. With several processes your script runs in each: give a `random_state`,
             and save in one of them. A callback may compile networks where they are, in `on_fit_start(trainer, module)`:
             `module.encoder.compile()` and `module.decoder.compile()`, or `module.generator.compile()` of a GAN, whose
-            critic needs second derivatives that `torch.compile` lacks.
+            critic needs second derivatives that `torch.compile` lacks. Callbacks that remember, such as
+            `EarlyStopping`, belong to one fit: make them anew for the next. One network a class trains with copies.
         augment: A pipeline for images: a transform or a `Compose` of albumentations, or any callable on one image, an
             array as `fit` gets it. While the generator trains, about half of each batch is what the pipeline makes of
             it, and the networks are told which (Karras et al. 2022, section 5): what is drawn shows neither its borders
@@ -500,7 +502,10 @@ def _train(
     """One network; a fit that went wrong is handed back with its last good weights and the error."""
     seed = derive(synthesizer.seed_, "network", index)
     alter = None if synthesizer.augment is None else Altering(synthesizer.codec_, synthesizer.augment)
-    training = Training(synthesizer.max_steps, synthesizer.batch_size, synthesizer.trainer_kwargs or {}, seed, alter)
+    given = dict(synthesizer.trainer_kwargs or {})
+    if synthesizer.per_class and "callbacks" in given:  # what one network leaves in them must not reach the next
+        given["callbacks"] = deepcopy(given["callbacks"])
+    training = Training(synthesizer.max_steps, synthesizer.batch_size, given, seed, alter)
     with isolated(derive(seed, "weights")):
         module = synthesizer._build(synthesizer.codec_.spec.to_dict(), n_classes)
     classes = synthesizer.labels_.classes

@@ -72,6 +72,18 @@ def test_scores_are_averaged_over_seeds_and_paired_by_split():
     assert found.scores.query("arm == 'real'")["score"].nunique() == 3
 
 
+def test_what_one_model_uses_up_is_there_for_the_next():
+    def loader(dataset, indices, seed):
+        return iter([dataset[i] for i in indices])
+
+    def train(items, seed):
+        return len(list(items)) if hasattr(items, "__next__") else 0
+
+    found = compare_training({"loader": loader}, {"a": train, "b": train}, lambda n, items: n, NUMBERS, 2)
+    scores = found.scores.query("arm == 'loader'").groupby("estimator")["score"].unique()
+    assert scores.map(list).to_dict() == {"a": [15.0], "b": [15.0]}
+
+
 def test_every_arm_sees_the_same_splits_and_seeds_and_only_training_items():
     seen, told = {"a": [], "b": []}, []
 

@@ -69,6 +69,14 @@ def test_an_error_leaves_the_old_folder_and_no_other(tmp_path, monkeypatch):
     assert names(tmp_path) == ["model"]
 
 
+def test_a_folder_that_appears_while_another_is_written_is_left_alone(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").touch()
+    with pytest.raises(FileExistsSynthaugError, match="model exists"), atomic_folder(tmp_path / "model"):
+        (tmp_path / "other").rename(tmp_path / "model")
+    assert (names(tmp_path), names(tmp_path / "model")) == (["model"], ["thesis.txt"])
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write anywhere")
 def test_a_folder_that_may_not_be_written_to_is_told(tmp_path):
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synthaug import fingerprint as fingerprints
 from synthaug.fingerprint import digests, fingerprint, is_digested, row_hashes
 
 
@@ -111,3 +112,11 @@ def test_too_many_rows_have_no_digests(monkeypatch):
     monkeypatch.setattr("synthaug.fingerprint.MOST_DIGESTED", 3)
     frame = pd.DataFrame({"a": range(4)})
     assert digests(frame[:3], ["x"] * 3) != digests(frame, ["x"] * 4) == ""
+
+
+def test_images_are_hashed_once_for_their_digests(monkeypatch):
+    passes = []
+    keys = fingerprints._image_keys
+    monkeypatch.setattr(fingerprints, "_image_keys", lambda images: passes.append(len(images)) or keys(images))
+    assert digests(np.zeros((3, 8, 8), np.uint8), [0, 1, 1])
+    assert passes == [3]

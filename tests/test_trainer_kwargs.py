@@ -1,5 +1,6 @@
 """What a user can ask of the Trainer of a generator of images: half precision, compiled networks."""
 
+import gc
 from functools import partial
 
 import numpy as np
@@ -91,3 +92,35 @@ def test_compiled_networks_are_those_that_are_saved(kind, tmp_path):
     assert all(torch.allclose(states[0][name], states[1][name], atol=1e-3) for name in states[0])
     fitted.save(tmp_path / "model")
     assert Synthesizer.load(tmp_path / "model").sample(20).equals(fitted.sample(20))
+
+
+class Epochs(pl.Callback):
+    """Leaves the number of epochs with the network."""
+
+    def on_train_end(self, trainer, pl_module):
+        pl_module.epochs = trainer.current_epoch
+
+
+def test_networks_of_single_classes_share_no_state_of_callbacks():
+    def fit_with(*callbacks):
+        return Synthesizer(
+            generator=partial(ConditionalVAE, width=8),
+            per_class=True,
+            max_steps=200,
+            random_state=0,
+            trainer_kwargs={"callbacks": list(callbacks)},
+        ).fit(*digits())
+
+    stopping = pl.callbacks.EarlyStopping("loss", min_delta=1e9, patience=1)  # nothing is an improvement: 2 epochs
+    first, again = fit_with(stopping, Epochs()), fit_with(stopping, Epochs())
+    assert stopping.wait_count == 0
+    assert [int(module.epochs) for module in first.generators_] == [2, 2]
+    assert first.sample(20).equals(again.sample(20))
+
+
+def test_a_fitted_generator_holds_no_training_images():
+    fitted = fit(ConditionalVAE, steps=2)
+    assert fitted.generators_[0]._trainer is None
+    n = len(digits()[0])
+    gc.collect()
+    assert not [one for one in gc.get_objects() if type(one) is torch.Tensor and one.shape == (n, 1, 8, 8)]

@@ -57,8 +57,8 @@ def compare_training(
             as a data set, loader or data module. Its `dataset` gives the training items at `indices` and refuses others
             (but not their arrays, where it has such attributes).
             "real" is added where it is missing.
-        train: `(training data, seed)` to a trained model; or several by name. For the arm None the training data is
-            a `Rows` of the training items, which a `DataLoader` takes.
+        train: `(training data, seed)` to a trained model; or several by name, for each of which the arm makes its items
+            anew. For the arm None the training data is a `Rows` of the training items, which a `DataLoader` takes.
         score: `(model, test data)` to a number or to numbers by name, of which greater is better; the test data is a
             `Rows` of the test items.
         dataset: `n` items, with `len` and `dataset[i]`.
@@ -254,17 +254,18 @@ class _Study:
 
 
 def _train_cell(study: _Study, cell: tuple[str, int, int]) -> dict[str, Any]:
-    """One arm, split and seed: make the training data once, then train and score every kind of model."""
+    """One arm, split and seed: train and score every kind of model, each on training data made anew for it."""
     name, *place = cell
     train, test = study.splits[place[0]]
     arm, seed = study.arms[name], derive(study.seed, "train", *place) % 2**32
-    error: str | None = None
-    data, seconds, peak = Rows(study.dataset, train), 0.0, 0.0
-    if arm is not None:
-        (error, data), seconds, peak = measured(attempt, arm, _Lent(study.dataset, train), train.tolist(), seed)
+    seconds = peak = 0.0
     scores, failures = [], []
     for model, function in study.trains.items():
-        problem, found = (error, {}) if error else attempt(_scored, study, function, data, test, seed)
+        problem, data = None, Rows(study.dataset, train)
+        if arm is not None:  # a loader that one model has used up would give the next one something else
+            (problem, data), took, most = measured(attempt, arm, _Lent(study.dataset, train), train.tolist(), seed)
+            seconds, peak = seconds + took / len(study.trains), max(peak, most)
+        problem, found = (problem, {}) if problem else attempt(_scored, study, function, data, test, seed)
         scores += [[model, metric, value] for metric, value in (found or {}).items()]
         failures += [[model, problem]] if problem else []
     return {"seconds": seconds, "peak_mb": peak, "added": None, "scores": scores, "recalls": [], "failures": failures}

@@ -140,6 +140,7 @@ class Training:
         self, module: GeneratorModule, keeper: _BestWeights, x: Tensor, y: Tensor, vicinity: Vicinity | None
     ) -> None:
         """Put back the best weights and let the module settle; without any, leave it as it is."""
+        module.trainer = None  # it holds the training records
         module.cpu().eval()
         if keeper.weights is not None:
             module.load_state_dict(keeper.weights)
