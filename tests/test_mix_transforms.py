@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from synthaug import Pool, SyntheticMixTransform
+from synthaug import OpenPool, Pool, SyntheticMixTransform
 from synthaug.errors import DataError, MismatchWarning, ParameterError
 from synthaug.pool import Source
 
@@ -213,6 +213,25 @@ def test_a_misfit_is_told_of_once_and_not_by_the_workers_of_each_epoch():
     assert [sum(int(batch.sum()) for batch in loader) for _ in range(3)] == [1, 0, 0]
 
 
+@pytest.mark.parametrize("opened", [False, True])
+def test_one_image_is_taken_without_a_pool_of_its_own(opened, folder, monkeypatch):
+    pipeline = albumentations.Compose([SyntheticMixTransform(OpenPool(folder) if opened else folder, (1, 1), p=1)])
+    for kind in (Pool, OpenPool):
+        monkeypatch.delattr(kind, "keep")
+    assert value(pipeline(image=black(), label=0)) == 100
+    assert value(pipeline(image=black(), label=1)) in (150, 200)
+
+
+@pytest.mark.parametrize("opened", [False, True])
+@pytest.mark.parametrize("record", [4, -1])
+def test_a_replay_with_another_pool_tells_of_a_record_that_is_not_there(opened, record, folder):
+    transform = SyntheticMixTransform(OpenPool(folder) if opened else folder, p=1)
+    with pytest.raises(
+        ParameterError, match=r"Expected bools or positions from 0 to 2 in one dimension, got \[-?\d\]\."
+    ):
+        transform.apply(black(), record=record, weight=0.5)
+
+
 def test_all_arguments_that_are_wrong_are_told_at_once():
     with pytest.raises(
         ParameterError, match=r"3 problems:\n- Expected `alpha`.*\n- Expected `metadata_key`.*\n- Expected `p`"
@@ -224,3 +243,4 @@ def test_without_albumentations_the_error_says_what_to_install():
     code = "import sys; sys.modules['albumentations'] = None\nimport synthaug; synthaug.SyntheticMixTransform"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert 'which is not installed: `pip install "albumentations>=2.0,<=2.0.8"`' in done.stderr
+    assert "synthaug.errors.DependencyError: SyntheticMixTransform is a transform of albumentations" in done.stderr

@@ -510,6 +510,31 @@ def test_the_sampler_of_several_processes_hears_of_the_epoch_through_the_loader(
     assert (sampler.epoch, mixed.batch_sampler.epoch) == (5, 5)
 
 
+class Whole(BatchSampler):
+    """A batch sampler of the user's own."""
+
+
+class Aware(Whole):
+    """One that wants to know the epoch itself."""
+
+    epoch = None
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+
+@pytest.mark.parametrize("own", [Whole, Aware])
+def test_a_sampler_within_a_batch_sampler_of_ones_own_hears_of_the_epoch(own):
+    inner = DistributedSampler(range(12), num_replicas=2, rank=1, shuffle=True)
+    mixed = mix_loader(DataLoader(pairs(), batch_sampler=own(inner, 3, False)), pool(), ratio=1.0)
+    assert mixed.batch_sampler.rank == 1
+    mixed.batch_sampler.set_epoch(5)
+    assert inner.epoch == 5
+    assert [batch[:3] for batch in mixed.batch_sampler] == list(BatchSampler(inner, 3, False))
+    mixed.batch_sampler.sampler.set_epoch(7)  # as Lightning does, and anybody with a plain loader
+    assert (inner if own is Whole else mixed.batch_sampler.sampler).epoch == 7
+
+
 def test_a_sampler_that_lightning_injects_is_aimed_at_the_real_items():
     mixed = MixedDataset(pairs(), pool())
     injected = DistributedSampler(mixed, num_replicas=2, rank=1, shuffle=True, seed=3)
@@ -575,6 +600,33 @@ def test_classes_are_balanced_with_rare_ones_first():
         mix_loader(DataLoader(real, batch_size=4), given, allocation="balance", labels=[0])
     mixed = mix_loader(DataLoader(real, batch_size=4), given, ratio=0.5, allocation={1: np.float32(1), 2: np.int64(2)})
     assert Counter(label for _, batch in mixed for label in batch[4:].tolist()) == {1: 2, 2: 4}
+
+
+@pytest.mark.parametrize("allocation", ["balance", {0: 1, 1: 1}, {0: 3, 1: 1}])
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_each_of_several_processes_gets_its_part_of_each_class(allocation, ranks):
+    real, given = [(image, i % 2) for i, (image, _) in enumerate(pairs(200))], pool(200, labels=[0, 1] * 100, first=0)
+    share = 0.75 if allocation == {0: 3, 1: 1} else 0.5
+    for rank in range(ranks):
+        sampler = DistributedSampler(real, num_replicas=ranks, rank=rank)
+        plain = DataLoader(real, batch_size=10, sampler=sampler)
+        mixed = mix_loader(plain, given, ratio=1.0, seed=0, allocation=allocation, flag=True)
+        made = torch.cat([labels[flags] for _, labels, flags in mixed])
+        assert len(made) == 200 // ranks
+        assert abs((made == 0).float().mean() - share) < 0.2
+
+
+def test_labels_that_are_at_hand_are_not_read_for_balance():
+    labels = [0] * 8 + [1] * 3 + [2]
+    given = pool(12, labels=[0, 1, 2] * 4)
+    real = Targets(labels * 5)
+    mixed = mix_loader(DataLoader(real, batch_size=4), given, ratio=1.0, allocation="balance")
+    assert len(real.looked) < len(real)
+    assert Counter(mixed.labels) == {0: 40, 1: 15, 2: 5}
+    wrong = Targets(labels, shown=lambda label: (label + 1) % 3)
+    mixed = mix_loader(DataLoader(wrong, batch_size=4), given, ratio=1.0, allocation="balance")
+    assert set(wrong.looked) == set(range(12))
+    assert Counter(mixed.labels) == {1: 8, 2: 3, 0: 1}
 
 
 def test_weights_say_how_often_each_record_is_taken():

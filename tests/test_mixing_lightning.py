@@ -24,7 +24,8 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities import CombinedLoader
 from sklearn.datasets import load_digits
 from torch.distributed.distributed_c10d import _set_pg_timeout
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Subset
+from torch.utils.data.distributed import DistributedSampler
 
 from synthaug import (
     Annealed,
@@ -42,8 +43,8 @@ from synthaug.errors import DataError, DataTypeError, FileExistsSynthaugError, P
 from synthaug.fingerprint import digests, fingerprint
 from synthaug.generators import training
 from synthaug.generators.warp import ConditionalWarp
-from synthaug.mix.lightning import _from_first
 from synthaug.mix.loader import MixedLoader
+from synthaug.mix.trainers import from_first
 from synthaug.pool import Source
 from synthaug.rng import derive
 
@@ -198,6 +199,74 @@ def test_a_schedule_acts_in_its_epoch_and_is_logged(tmp_path):
         assert column[~np.isnan(column)].tolist() == wanted
 
 
+@pytest.mark.parametrize("limit", [2, 0.5])
+def test_items_that_workers_fetch_ahead_are_not_counted(limit, tmp_path):
+    run = trainer(tmp_path, SyntheticMix(pool=POOL, ratio=1.0), epochs=2, limit_train_batches=limit)
+    model = Classifier()
+    run.fit(model, datamodule=Digits(workers=2))
+    assert float(run.callback_metrics["synthetic/items"]) == sum(model.sizes) / 4
+
+
+class Whole(BatchSampler):
+    """A batch sampler of the user's own, within which there is a sampler that wants to know the epoch."""
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_order_of_a_batch_sampler_of_ones_own_changes_with_the_epoch(wrapped, tmp_path):
+    class Order(Classifier):
+        def training_step(self, batch, index):
+            if index == 0:
+                orders[-1].append(batch[0][:8].tolist())
+            return super().training_step(batch, index)
+
+    def data():
+        made = Digits()
+        sampler = DistributedSampler(TRAIN, num_replicas=1, rank=0, shuffle=True, seed=0)
+        made.train_dataloader = lambda: DataLoader(TRAIN, batch_sampler=Whole(sampler, 8, False))
+        return made
+
+    orders = []
+    given = [], [] if wrapped else [SyntheticMix(pool=POOL)]
+    for callbacks, source in zip(given, (data(), MixedDataModule(data(), POOL) if wrapped else data()), strict=True):
+        orders.append([])
+        run = trainer(tmp_path, *callbacks, epochs=3, use_distributed_sampler=False)
+        run.fit(Order(), datamodule=source)
+    assert orders[0] == orders[1]
+    assert orders[0][0] != orders[0][1]
+
+
+# --- the seed ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_callback_that_is_used_again_takes_the_seed_of_its_run(tmp_path):
+    def run(mix, seed, **settings):
+        pl.seed_everything(seed, verbose=False)
+        one = trainer(tmp_path, mix, epochs=settings.pop("epochs", 1))
+        one.fit(Classifier(), datamodule=Digits(), weights_only=True, **settings)
+        if not settings:
+            one.save_checkpoint(tmp_path / "last.ckpt")
+        return mix.seed_
+
+    mix, given = SyntheticMix(pool=POOL), SyntheticMix(pool=POOL, seed=7)
+    assert [run(mix, 1), run(mix, 2), run(given, 3)] == [1, 2, 7]
+    assert run(mix, 4) == 4
+    for one in (mix, SyntheticMix(pool=POOL), given):
+        assert run(one, 5, epochs=2, ckpt_path=tmp_path / "last.ckpt") == 4  # of the run that goes on
+    assert [run(mix, 6), run(given, 6)] == [6, 7]
+
+
+def test_the_seed_of_a_checkpoint_that_was_only_looked_at_is_not_kept(tmp_path):
+    mix = SyntheticMix(pool=POOL)
+    pl.seed_everything(1, verbose=False)
+    first = trainer(tmp_path, mix, epochs=1)
+    first.fit(Classifier(), datamodule=Digits())
+    first.save_checkpoint(tmp_path / "last.ckpt")
+    trainer(tmp_path, mix).validate(Classifier(), datamodule=Digits(), ckpt_path=tmp_path / "last.ckpt", verbose=False)
+    pl.seed_everything(2, verbose=False)
+    trainer(tmp_path, mix, epochs=1).fit(Classifier(), datamodule=Digits())
+    assert mix.seed_ == 2
+
+
 # --- the pool ---------------------------------------------------------------------------------------------------------
 
 
@@ -279,6 +348,45 @@ def test_several_synthesizers_make_equal_shares_of_each_class(tmp_path):
     for none in ([], [quick(), None], [quick(), POOL]):
         with pytest.raises(ParameterError, match="Expected a Synthesizer, a list of them, or None, got"):
             SyntheticMix(none)
+
+
+class Counted(Dataset):
+    """Items that are counted as they are read, with their labels in them alone."""
+
+    def __init__(self):
+        self.items, self.reads = list(TRAIN), 0
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        self.reads += 1
+        return self.items[index]
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_labels_are_read_once_for_balance(fitted, tmp_path):
+    def reads(allocation, grow=False):
+        found, data = [], Digits()
+        real = Counted()
+
+        def loader():
+            if grow and found:
+                real.items += TRAIN[:40]
+            found.append(real.reads)
+            return DataLoader(real, batch_size=32)
+
+        data.train_dataloader = loader
+        given = {"synthesizer": quick()} if fitted else {"pool": POOL}
+        fit(tmp_path, SyntheticMix(allocation=allocation, **given), datamodule=data, epochs=3,
+            reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0)  # fmt: skip
+        return np.diff([*found, real.reads])
+
+    extra, looked = reads("balance") - reads("pool"), 17
+    assert extra.tolist() == ([0, 0, 0] if fitted else [120 + looked, 0, 0])
+    if not fitted:
+        extra = reads("balance", grow=True) - reads("pool", grow=True)
+        assert extra.tolist() == [120 + looked, 160 + looked, 200 + looked]
 
 
 def test_a_folder_is_filled_once_and_must_match(tmp_path):
@@ -834,7 +942,7 @@ def fit_slowly(rank, folder, ready, told):
         return values[0]
 
     trainer = SimpleNamespace(is_global_zero=rank == 0, strategy=SimpleNamespace(broadcast=broadcast))
-    told.put(_from_first(trainer, lambda: time.sleep(2.5) or "pool"))
+    told.put(from_first(trainer, lambda: time.sleep(2.5) or "pool"))
     torch.distributed.destroy_process_group()
 
 

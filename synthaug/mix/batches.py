@@ -42,6 +42,7 @@ class MixedBatchSampler(BatchSampler):
         epoch: The epoch with which to begin. Each iteration is one epoch on, unless `set_epoch` says otherwise.
 
     Several processes, of a `DistributedSampler` or of `torch.distributed`, take synthetic items in turn, each its own.
+    Who is first is drawn for each round of turns, so that no process always meets the same class of an `allocation`.
 
     Raises:
         ParameterError: arguments outside of what is allowed, all at once.
@@ -68,8 +69,11 @@ class MixedBatchSampler(BatchSampler):
     ) -> None:
         raise_problems(_problems(n_real, n_synthetic, ratio, weights, allocation), ParameterError)
         sampler = _aimed(sampler, n_real, whole_batches=batch_size is None)
+        self._whole = sampler if batch_size is None else None  # gives batches itself
         if batch_size is None:
-            self.sampler, self.batch_size, self.drop_last = sampler, 0, drop_last
+            told = hasattr(sampler, "set_epoch")  # by whoever tells `sampler` of the epoch, as Lightning does
+            self.sampler = sampler if told else getattr(sampler, "sampler", sampler)
+            self.batch_size, self.drop_last = 0, drop_last
         else:
             super().__init__(sampler, batch_size, drop_last)
         self.n_real, self.n_synthetic, self.ratio = n_real, n_synthetic, ratio
@@ -78,16 +82,17 @@ class MixedBatchSampler(BatchSampler):
         self.allocation, self.blocks = allocation, blocks
         self.epoch = epoch
         self._told = False  # whether the ratio was warned of
-        self.taken = 0  # synthetic items in the last iteration
+        self.taken = [0]  # synthetic items in the first batches of the last iteration: none, one, two, ...
         self.running: int | None = None  # the epoch of the last iteration
         self.started: dict[str, Any] | None = None  # randomness when it began
         self.resumed: Mapping[str, Any] | None = None  # where the next iteration begins
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next; it is passed on to the sampler, if that wants to know."""
+        """Say which epoch comes next; it is passed on to the sampler, and to one within it, if they want to know."""
         self.epoch = epoch
-        if hasattr(self.sampler, "set_epoch"):
-            self.sampler.set_epoch(epoch)
+        for one in self._samplers:
+            if hasattr(one, "set_epoch"):
+                one.set_epoch(epoch)
 
     def tell_percent(self, ratio: float) -> None:
         """Warn once of a ratio above 20 for which the pool is too small, unless it is said what is taken how often."""
@@ -96,9 +101,19 @@ class MixedBatchSampler(BatchSampler):
             self._told = warn_of_percent(ratio, self.n_real)
 
     @property
+    def _source(self) -> Any:
+        """What gives positions, or whole batches of them."""
+        return self.sampler if self._whole is None else self._whole
+
+    @property
+    def _samplers(self) -> tuple[Any, Any]:
+        """That, and a sampler within it."""
+        return self._source, getattr(self._source, "sampler", None)
+
+    @property
     def generators(self) -> list[torch.Generator]:
         """The generators that the samplers draw from, if they have their own."""
-        found = (getattr(one, "generator", None) for one in (self.sampler, getattr(self.sampler, "sampler", None)))
+        found = (getattr(one, "generator", None) for one in self._samplers)
         return [one for one in found if isinstance(one, torch.Generator)]
 
     @property
@@ -127,9 +142,10 @@ class MixedBatchSampler(BatchSampler):
         if callable(self.ratio):
             self.tell_percent(ratio)
         synthetic = self._synthetic(epoch, ratio)
-        seen = given = self.taken = 0
-        batches: Iterator[Any] = super().__iter__() if self.batch_size else iter(self.sampler)
-        within, rank = _is_within(self.sampler, self.n_real), self.rank
+        seen, taken = 0, [0]
+        self.taken = taken
+        batches: Iterator[Any] = super().__iter__() if self._whole is None else iter(self._whole)
+        within, rank = _is_within(self._source, self.n_real), self.rank
         for number, batch in enumerate(batches):
             if not within and max(batch, default=0) >= self.n_real:
                 raise DataError(
@@ -137,21 +153,25 @@ class MixedBatchSampler(BatchSampler):
                     "from the real dataset alone, synthetic items come on top."
                 )
             seen += len(batch)
-            due = floor(ratio * seen + 0.5) - given
-            given = self.taken = given + due
+            taken.append(floor(ratio * seen + 0.5))
+            due = taken[-1] - taken[-2]
             mixed = Batch(batch, self.seed, (epoch, rank, number))
             if due:
                 mixed.extend(itertools.islice(synthetic, due))
             yield mixed
 
     def _synthetic(self, epoch: int, ratio: float) -> Iterator[int]:
-        """Positions without end; each process has every so-manieth of them."""
+        """Positions without end; each process takes one of every so many."""
         size = max(1, floor(ratio * self.n_real + 0.5)) if self.n_synthetic else 0
         rngs = (numpy_rng(self.seed, "mix", epoch, number) for number in itertools.count())
         parts = itertools.chain.from_iterable(self._parts(size, rng) for rng in rngs)
         rank, ranks = self._place()
         positions = itertools.chain.from_iterable((part + self.n_real).tolist() for part in parts)
-        return positions if ranks == 1 else itertools.islice(positions, rank, None, ranks)
+        if ranks == 1:
+            return positions
+        firsts = numpy_rng(self.seed, "turns", epoch)
+        turns = iter(lambda: list(itertools.islice(positions, ranks)), [])
+        return (each[(rank + int(firsts.integers(ranks))) % ranks] for each in turns)
 
     def _parts(self, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """What is taken, or all if each is to be once: at once, or bit by bit from a pool on disk."""
@@ -167,14 +187,15 @@ class MixedBatchSampler(BatchSampler):
 
     def _place(self) -> tuple[int, int]:
         """Which process this is, and of how many."""
-        if isinstance(self.sampler, DistributedSampler):
-            return self.sampler.rank, self.sampler.num_replicas
+        for one in self._samplers:
+            if isinstance(one, DistributedSampler):
+                return one.rank, one.num_replicas
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             return torch.distributed.get_rank(), torch.distributed.get_world_size()
         return 0, 1
 
     def __len__(self) -> int:
-        return super().__len__() if self.batch_size else len(self.sampler)  # type: ignore[arg-type]
+        return super().__len__() if self._whole is None else len(self._whole)  # type: ignore[arg-type]
 
 
 def random_states(generators: list[torch.Generator]) -> dict[str, Any]:

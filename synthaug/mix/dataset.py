@@ -192,7 +192,7 @@ class MixedDataset(Dataset[Any]):
             values = value_problem(*(images_in(items.values(), self._place) for items in (real, made)))
             types = None if self._target is None else type_problem(real.values(), made.values(), self._target)
             if labels is None and self._form is not None:
-                labels = known_labels(self.real, self._form, real)
+                labels = set(known_labels(self.real, self._form, real) or ()) or None
             left = self._left(list(real.values())) if self._fades else None
         counts = dict(zip(self._levels, np.bincount(self._codes, minlength=len(self._levels)).tolist(), strict=True))
         odd = None if labels is None else label_problem(labels, counts)

@@ -7,7 +7,6 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from synthaug.mix.grid import log_grid
 from synthaug.mix.loader import MixedLoader, check_loader, mix_loader
 from synthaug.mix.ratios import Ratio, ratio_in, warn_of_percent
 from synthaug.mix.together import Together
-from synthaug.mix.trainers import GivenSource, epoch_of, loaders_in, resumed, tell_unknown
+from synthaug.mix.trainers import GivenSource, epoch_of, from_first, loaders_in, resumed, tell_unknown
 from synthaug.mix.validation import Training, check_apart, check_doubles, check_validation, nearer_to_training
 from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pool import Pool, Source
@@ -48,7 +47,6 @@ __all__ = ["SyntheticMix"]
 
 _GLANCED = 8  # training images that are read twice
 _FAR = 1_000  # epochs that are asked for their ratio if there is no end to them
-_PATIENCE = timedelta(days=365)  # of processes that wait for the first one to fit
 
 
 class SyntheticMix(pl.Callback):
@@ -58,15 +56,18 @@ class SyntheticMix(pl.Callback):
     and puts synthetic items on top of each batch of your training loader, which may come from a DataModule, from your
     module or straight from `fit`. Validation and test loaders are left alone.
 
-    It fits on items as your training set gives them, each read once: after the set's own random transforms, if it has
-    any, and draws images that look cropped, turned or noisy as those do. So let your set give plain images, and pass
-    the pipeline here, as `transform`: then it acts on real and synthetic images alike, anew each time.
+    It fits on items as your training set gives them: after the set's own random transforms, if it has any, and draws
+    images that look cropped, turned or noisy as those do. So let your set give plain images, and pass the pipeline
+    here, as `transform`: then it acts on real and synthetic images alike, anew each time. Each item is read once for
+    the fit. Before the first epoch up to 10,000 are read again to compare validation with them, twice if its images may
+    be crops; a few are looked at besides, and some for each picture of `grid_every`.
 
     Args:
         synthesizer: What makes the images; by default `Synthesizer()`, which takes minutes to fit images of 28 x 28 and
-            more. One that is fitted is taken as it is. Of several, each makes an equal share:
-            `[Synthesizer(generator=ConditionalWarp), Synthesizer()]` is what helps most where classes are rare. Where
-            your trainer shows no progress bar, their fit shows none, unless their `trainer_kwargs` ask for one.
+            more. One that is fitted is taken as it is. Of several, each draws an equal share (before `criteria`, which
+            may accept less of one): `[Synthesizer(generator=ConditionalWarp), Synthesizer()]` is what helps most where
+            classes are rare. Where your trainer shows no progress bar, their fit shows none, unless their
+            `trainer_kwargs` ask for one.
         pool: A pool to take in place of a synthesizer, or the folder of one, read as it is needed if it is large (see
             `OpenPool`; all processes must see it); a folder that does not exist yet is filled.
         ratio: Synthetic items for each real one, or a function from the epoch, counted from 0, to that number, such as
@@ -75,7 +76,8 @@ class SyntheticMix(pl.Callback):
             do not are replaced by others. The share accepted is logged. Where a class has too few, there is a warning,
             and those that it has come more often.
         refresh_every: Epochs after which the pool is drawn anew; by default never.
-        seed: Of everything that is drawn here; by default the seed that torch was given (`seed_everything`).
+        seed: Of everything that is drawn here; by default the seed that torch was given (`seed_everything`). A run that
+            goes on from a checkpoint has that of the checkpoint.
         to_item: Makes an item of a record and its label; by default an item that looks like your first one.
         transform: Applied to the image of real and synthetic items alike: any callable, or an albumentations pipeline.
         flag: Whether to say in each item if it is synthetic: at the end of a tuple, or as "is_synthetic" in a dict.
@@ -96,10 +98,10 @@ class SyntheticMix(pl.Callback):
         pool_: The synthetic records in use.
         synthesizers_: What they were drawn from, in the first process.
 
-    Your loggers get, each epoch: `synthetic/ratio`; `synthetic/pool_age`, in epochs; `synthetic/items`, how many there
-    were; `synthetic/accepted`, the share of drawn images that the criteria accept; and `synthetic/nearer_to_training`,
-    how often an image of the pool that training began with is nearer to the training set than a validation image of its
-    class is: half is as if it had seen none, 1 is for copies.
+    Your loggers get, each epoch: `synthetic/ratio`; `synthetic/pool_age`, in epochs; `synthetic/items`, how many were
+    trained on; `synthetic/accepted`, the share of drawn images that the criteria accept; and
+    `synthetic/nearer_to_training`, how often an image of the pool that training began with is nearer to the training
+    set than a validation image of its class is: half is as if it had seen none, 1 is for copies.
 
     A run that goes on from a checkpoint (`fit(ckpt_path=...)`) sees the batches that it would have seen, from the end
     of an epoch, from validation or from the middle of an epoch, and ends in the same weights. A `transform` of
@@ -150,7 +152,8 @@ class SyntheticMix(pl.Callback):
         self.synthesizer, self.pool, self.ratio, self.refresh_every = synthesizer, pool, ratio, refresh_every
         self.seed, self.image, self.label, self.grid_every = seed, image, label, grid_every
         self.allocation, self.criteria, self.size = allocation, criteria, size
-        self.seed_: int | None = None if seed is None else as_seed(seed)
+        self.seed_ = self._own_seed = None if seed is None else as_seed(seed)
+        self._loaded_seed: int | None = None  # of the run that goes on
         self._mix = partial(
             mix_loader,
             ratio=ratio,
@@ -164,6 +167,7 @@ class SyntheticMix(pl.Callback):
         self._val_source: _DataLoaderSource | None = None
         self._files: CSVLogger | None = None  # whose folder takes pictures where no logger does
         self._requested: Any = None  # the user's loader, if it was needed before Lightning asked for it
+        self._read: tuple[Any, Any] = ((), ())  # the training set whose labels were read, and these
         self._counts: Mapping[Any, int] = {}
         self._images: ImageRecords | None = None  # of the training set, for the criteria
         self._accepted: float | None = None  # the share of what was drawn last, in the first process
@@ -176,12 +180,12 @@ class SyntheticMix(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Make the pool ready, and stand between Lightning and the training loader."""
         self._source, self._files = trainer.fit_loop._data_source, CSVLogger(trainer.default_root_dir)
-        seed = torch.initial_seed() % 2**63 if self.seed_ is None else self.seed_
-        self.seed_ = int(trainer.strategy.broadcast(seed))
+        seeds = self._loaded_seed, self._own_seed, torch.initial_seed() % 2**63
+        self.seed_ = int(trainer.strategy.broadcast(next(one for one in seeds if one is not None)))
         self.pool_, self._drawn = self.pool if isinstance(self.pool, Pool | OpenPool) else None, 0
         if self.pool_ is None and self._most(trainer) > 0:
             self._requested, held_out = _request_dataloader(self._source), self._held_out(trainer)
-            self.pool_ = _from_first(trainer, lambda: self._first_pool(trainer, self._requested, held_out))
+            self.pool_ = from_first(trainer, lambda: self._first_pool(trainer, self._requested, held_out))
         trainer.fit_loop._data_source = _MixedSource(self._source.instance, self._source.name, self, trainer)
 
     def mixed(self, trainer: pl.Trainer, loader: Any) -> Any:
@@ -192,7 +196,12 @@ class SyntheticMix(pl.Callback):
             if self._mix.keywords["transform"] is None:
                 return loader
             pool = _nothing(loader.dataset, self._reading)
-        mixed = self._mix(loader, pool, seed=self.seed_, epoch=epoch_of(trainer), allocation=self._allocation(pool))
+        (real, labels), allocation = self._read, self._allocation(pool)
+        known = allocation == "balance" and len(labels) == len(real) and getattr(loader, "dataset", None) is real
+        labels, epoch = labels if known else None, epoch_of(trainer)
+        mixed = self._mix(loader, pool, seed=self.seed_, epoch=epoch, allocation=allocation, labels=labels)
+        if mixed.labels is not None:
+            self._read = loader.dataset, mixed.labels
         return resumed(trainer, mixed)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -246,12 +255,11 @@ class SyntheticMix(pl.Callback):
         loader = trainer.train_dataloader
         if not isinstance(loader, MixedLoader):
             return
-        assert isinstance(loader.batch_sampler, MixedBatchSampler)
         epoch = trainer.current_epoch
         figures = {
             "synthetic/ratio": ratio_in(self.ratio, epoch),
             "synthetic/pool_age": float(epoch if self.refresh_every is None else epoch % self.refresh_every),
-            "synthetic/items": float(loader.batch_sampler.taken),
+            "synthetic/items": float(loader.taken),
         }
         if self._accepted is not None:
             figures["synthetic/accepted"] = self._accepted
@@ -265,7 +273,8 @@ class SyntheticMix(pl.Callback):
             trainer.fit_loop._data_source = self._source
         if self._val_source is not None:
             trainer.fit_loop.epoch_loop.val_loop._data_source = self._val_source
-        self._source = self._val_source = self._requested = None
+        self._source = self._val_source = self._requested = self._loaded_seed = None
+        self._read = (), ()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Give back the user's loader, whatever went wrong."""
@@ -277,7 +286,7 @@ class SyntheticMix(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the seed of the run that goes on."""
-        self.seed_ = state_dict["seed"]
+        self.seed_ = self._loaded_seed = state_dict["seed"]
 
     # --- the pool -----------------------------------------------------------------------------------------------------
 
@@ -354,6 +363,7 @@ class SyntheticMix(pl.Callback):
             with changing(folder):
                 pass
         images = read_images(loader.dataset, **self._reading)
+        self._read = loader.dataset, images.labels
         if self._mix.keywords["to_item"] is None:  # so that it is known before minutes of fitting
             images.form.write(images.records[0], images.labels.iloc[0])
         if self.allocation != "pool" and (there or not any(hasattr(one, "generators_") for one in self._given)):
@@ -411,23 +421,8 @@ class SyntheticMix(pl.Callback):
         if self.refresh_every is None or self.pool_ is None or epoch_of(trainer) // self.refresh_every == self._drawn:
             return False
         self._drawn = epoch_of(trainer) // self.refresh_every
-        self.pool_ = _from_first(trainer, lambda: self._sample(self._drawn))
+        self.pool_ = from_first(trainer, lambda: self._sample(self._drawn))
         return True
-
-
-def _from_first(trainer: pl.Trainer, make: Callable[[], Pool | OpenPool]) -> Pool | OpenPool:
-    """What the first process makes, in all; the others wait as long as it takes, which most collectives would not."""
-    several = torch.distributed.is_available() and torch.distributed.is_initialized()
-    patient = torch.distributed.new_group(backend="gloo", timeout=_PATIENCE) if several else None
-    try:
-        made: Any = make() if trainer.is_global_zero else None
-        if patient is not None:
-            torch.distributed.barrier(patient)
-    finally:  # which ends the waiting of the others if there was an error
-        if patient is not None:
-            torch.distributed.destroy_process_group(patient)
-    shared: Pool | OpenPool = trainer.strategy.broadcast(made)
-    return shared
 
 
 @dataclass

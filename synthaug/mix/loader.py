@@ -16,6 +16,7 @@ from synthaug.items import ItemForm
 from synthaug.mix.batches import MixedBatchSampler, put_back, random_states
 from synthaug.mix.dataset import MixedDataset, ToItem, check_real, is_datamodule
 from synthaug.mix.drawing import Allocation, Blocks
+from synthaug.mix.matching import glance, known_labels
 from synthaug.mix.ratios import Ratio
 from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pool import Pool
@@ -53,6 +54,9 @@ class MixedLoader(DataLoader[Any]):
     limit: int | None = None
     """After how many batches an epoch ends, if not with the last one."""
 
+    labels: Any = None
+    """The labels of the real items, if they were given, or read for "balance"."""
+
     _seen = 0  # batches of the epoch that were handed out
     _skipped = 0  # batches that the next iteration leaves out
     _loaded: Mapping[str, Any] | None = None  # the state from which the next iteration goes on
@@ -78,6 +82,11 @@ class MixedLoader(DataLoader[Any]):
             state["_seen"] += 1
             yield batch
             del batch  # its memory, still in the cache, can serve the next one
+
+    @property
+    def taken(self) -> int:
+        """Synthetic items in the batches of the epoch that were handed out; workers may be ahead of them."""
+        return self._mixing.taken[: self._seen + 1][-1]
 
     @property
     def _mixing(self) -> MixedBatchSampler:
@@ -171,7 +180,8 @@ def mix_loader(
             and synthetic items together are balanced; a dict of label to share takes these shares.
 
     Other Arguments:
-        labels: The labels of your dataset, for "balance"; by default they are read from it, once.
+        labels: The labels of your dataset, for "balance"; by default those in its `targets` or `labels`, if the items
+            that are looked at have them too (16 at most), else each item is read for its label, once.
         weights: How often each record of the pool is taken, in place of `allocation`.
         image: Where the image is in an item; by default 0 in a tuple and "image" in a dict.
         label: Where the label is in an item; by default 1 in a tuple and "label" in a dict.
@@ -240,6 +250,7 @@ def mix_loader(
         dataset.warn_of_misfit(None if counts is None else set(counts))
     settings = {name: getattr(loader, name) for name in _SETTINGS if hasattr(loader, name)}
     mixed = MixedLoader(dataset, batch_sampler=sampler, **settings)
+    mixed.labels = labels
     object.__setattr__(mixed, "sampler", loader.sampler)  # `loader.sampler.set_epoch(epoch)` goes on working
     return mixed
 
@@ -298,4 +309,5 @@ def _default_seed(loader: DataLoader[Any]) -> int:
 def _read_labels(real: Any, image: Any, label: Any) -> list[Any]:
     with isolated(0):  # items may draw random crops
         form = ItemForm.of(real[0], image=image, label=label)
-        return [plain(form.read(real[index])[1]) for index in range(len(real))]
+        known = known_labels(real, form, glance(real.__getitem__, len(real)))
+        return known or [plain(form.read(real[index])[1]) for index in range(len(real))]

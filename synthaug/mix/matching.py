@@ -113,15 +113,15 @@ def fading(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> float |
     return left / had if had > 1e-6 and left < _LEFT * had else None
 
 
-def known_labels(real: Any, form: ItemForm, looked: Mapping[int, Any]) -> set[Any] | None:
-    """The labels of a data set whose items have this form, where they are at hand; None where they are not.
+def known_labels(real: Any, form: ItemForm, looked: Mapping[int, Any]) -> list[Any] | None:
+    """The label of each item of a data set of this form, where they are at hand; None where they are not.
 
     They are in a `TensorDataset`, in a list of items, or in an attribute `targets` or `labels`, of a part of such a
     data set too. Where an item that was looked at has another label than is there, they are not trusted.
 
     >>> items = [(np.zeros((8, 8)), 3), (np.zeros((8, 8)), 5)]
-    >>> known_labels(Subset(items, [1]), ItemForm.of(items[0]), {})
-    {5}
+    >>> known_labels(Subset(items, [1, 0, 1]), ItemForm.of(items[0]), {})
+    [5, 3, 5]
     """
     try:
         found = _labels_of(real, form.label)
@@ -129,7 +129,8 @@ def known_labels(real: Any, form: ItemForm, looked: Mapping[int, Any]) -> set[An
             return None
         if any(form.target.read(found[place]) != form.read(item)[1] for place, item in looked.items()):
             return None
-        return {form.target.read(value) for value in set(found)}
+        read = {value: form.target.read(value) for value in set(found)}
+        return [read[value] for value in found]
     except Exception:  # whatever the attributes of the user's data set hold
         return None
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.trainer.connectors.data_connector import _DataLoaderSource
 from pytorch_lightning.utilities import CombinedLoader, rank_zero_info
 from torch.utils.data import DataLoader
 
 from synthaug.mix.loader import MixedLoader
+from synthaug.opened import OpenPool
+from synthaug.pool import Pool
 
-__all__ = ["GivenSource", "epoch_of", "loaders_in", "resumed", "tell_unknown"]
+__all__ = ["GivenSource", "epoch_of", "from_first", "loaders_in", "resumed", "tell_unknown"]
+
+_PATIENCE = timedelta(days=365)  # of processes that wait for the first one to fit
 
 
 @dataclass
@@ -33,6 +39,21 @@ def epoch_of(trainer: pl.Trainer) -> int:
     loop = trainer.fit_loop
     processed: int = loop.epoch_progress.current.processed  # type: ignore[attr-defined]  # of a wider type
     return max(processed, *(state["epoch"] for state in loop._combined_loader_states_to_load if _is_ours(state)), 0)
+
+
+def from_first(trainer: pl.Trainer, make: Callable[[], Pool | OpenPool]) -> Pool | OpenPool:
+    """What the first process makes, in all; the others wait as long as it takes, which most collectives would not."""
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    patient = torch.distributed.new_group(backend="gloo", timeout=_PATIENCE) if several else None
+    try:
+        made: Any = make() if trainer.is_global_zero else None
+        if patient is not None:
+            torch.distributed.barrier(patient)
+    finally:  # which ends the waiting of the others if there was an error
+        if patient is not None:
+            torch.distributed.destroy_process_group(patient)
+    shared: Pool | OpenPool = trainer.strategy.broadcast(made)
+    return shared
 
 
 def resumed(trainer: pl.Trainer, loader: MixedLoader) -> MixedLoader:

@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-from synthaug.errors import DataError, MismatchWarning, ParameterError, raise_problems
+from synthaug.errors import DataError, DependencyError, MismatchWarning, ParameterError, raise_problems
 from synthaug.mix.matching import LOOKS, value_problem
 from synthaug.opened import AnyPool, as_pool
 from synthaug.pipelines import reseed
-from synthaug.pool import Pool
+from synthaug.pool import Pool, find_rows
 from synthaug.rng import derive
 from synthaug.schema import plain
 
 try:
     from albumentations.core.transforms_interface import ImageOnlyTransform
 except ImportError as error:  # the one module that needs it
-    raise ImportError(
+    raise DependencyError(
         "SyntheticMixTransform is a transform of albumentations, which is not installed: "
         '`pip install "albumentations>=2.0,<=2.0.8"`.'
     ) from error
@@ -120,7 +120,8 @@ class SyntheticMixTransform(ImageOnlyTransform):
 
     def apply(self, img: np.ndarray, record: int = 0, weight: float = 0.0, **params: Any) -> np.ndarray:
         """The image `(H, W)` or `(H, W, C)`, mixed."""
-        found = self._pool.keep([record]).records[0]
+        pool = self._pool
+        found = pool.records[find_rows([record], len(pool))[0]] if isinstance(pool, Pool) else pool.take([record])[0]
         if img.dtype != self._dtype or (img.shape != found.shape and img.shape != (*found.shape, 1)):
             raise DataError(
                 f"Expected an image of shape {self._shape} and dtype {self._dtype}, as in the pool, got {img.shape} "
