@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -118,9 +120,10 @@ def test_an_arm_cannot_take_a_test_item():
     with pytest.warns(SynthaugWarning) as caught:
         found = compare_training({"greedy": greedy, "doubled": doubled}, train_mean, near, NUMBERS, 3, random_state=0)
     (first,) = [min(set(range(30)) - set(indices)) for indices in [found_places(0)]]
+    line = inspect.getsourcelines(greedy)[1] + 1
     assert str(caught[0].message) == (
         f"Without a score: 'greedy' in 3 of 3 cells, first with DataError: Item {first} is no training item: use those "
-        "at `indices`."
+        f"at `indices`. (in <listcomp>, test_compare_training.py, line {line})"
     )
     assert found.gains().query("estimator == 'all'")["n"].tolist() == [0, 3]
 

@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import balanced_accuracy_score
 
 from synthaug.errors import DataError, DataTypeError, ParameterError
 from synthaug.evaluate import likeness
+from synthaug.evaluate.privacy import privacy_risk
 from synthaug.evaluate.resemblance import Fidelity, fidelity
 from synthaug.evaluate.samples import Samples
 from synthaug.features import image_features, table_features
@@ -142,7 +144,8 @@ def test_good_and_bad_generators_are_told_apart():
     assert good.pairs["difference"].abs().max() < lying.pairs["difference"].abs().max()
     assert collapsed.precision > 0.5 > collapsed.recall
     assert collapsed.coverage < good.coverage - 0.3
-    assert good.notes == bad.notes == ()
+    assert good.notes == bad.notes == (IN_SAMPLE,)
+    assert fidelity(real, fair, holdout=draw(300, 6), target="bought", random_state=0).notes == ()
 
 
 def test_a_seed_gives_the_same_figures_and_index_and_order_of_columns_do_not_matter(tables):
@@ -179,6 +182,10 @@ def long_tailed(counts, seed, classes="abc"):
     return pd.DataFrame({"u": rng.normal(np.repeat([0, 4, 8], counts)), "v": rng.normal(size=len(y)), "y": y})
 
 
+IN_SAMPLE = (
+    "`tstr` is tested on the very real records that the synthetic ones were made from, `trtr` on others: with a "
+    "`holdout` both are tested on it, and can be compared."
+)
 UNLIKE = (
     "Classes have unlike shares, which alone would tell the records apart: but for `columns`, `tstr` and its kind, as "
     "many records of each class are compared"
@@ -203,7 +210,7 @@ def test_shares_of_classes_alone_do_not_tell_records_apart():
         assert found.n_used == 200, "100, 60 and 40"
         assert found.two_sample_low < 0.5
         assert found.kernel_low < 0 < found.kernel_high, "blocks of the draw are alike as well"
-        assert found.notes == (f"{UNLIKE}.",)
+        assert found.notes == (f"{UNLIKE}.", *([] if np.isnan(found.tstr) else [IN_SAMPLE]))
         assert found.columns["shift"].max() > 0.2, "of all records"
     assert np.isnan(found.tstr), "labels that nobody asked for are not learned"
     unknown = fidelity(bare, pool, random_state=0)
@@ -228,7 +235,7 @@ def test_shares_of_classes_of_images_as_well():
         "compared.",
     )
     asked = fidelity(real, made, labels=(real.labels, made.labels), random_state=0)
-    assert asked.notes == (f"{UNLIKE}.",), "`tstr` and its kind are of all"
+    assert asked.notes == (f"{UNLIKE}.", IN_SAMPLE), "`tstr` and its kind are of all"
     assert found.two_sample_low < 0.5 < fidelity(real.records, made.records, random_state=0).two_sample_low
 
 
@@ -247,7 +254,7 @@ def test_classes_that_a_side_lacks_are_left_out_and_named():
     assert apart.n_used == 70
     assert apart.notes[0].endswith("with as many of each class, fewer than 20 would be left to compare.")
     alike = fidelity(real, held, target="y", random_state=0)
-    assert (alike.n_used, alike.notes) == (len(held), ()), "shares that differ by chance at most are left"
+    assert (alike.n_used, alike.notes) == (len(held), (IN_SAMPLE,)), "shares that differ by chance at most are left"
 
 
 def test_classifiers_learn_from_all_that_was_grown(monkeypatch):
@@ -380,7 +387,10 @@ def test_few_records_are_measured_column_by_column_only():
         "The 3 real records drawn are of 2 classes: too few of each to learn from.",
         "The 3 synthetic records drawn are of 2 classes: too few of each to learn from.",
     )
-    assert repr(fidelity([1], [2], features=lambda records: np.ones((1, 1)))) == "Fidelity(nothing can be told)"
+    assert (
+        repr(fidelity([1], [2], features=lambda records: np.ones((1, 1))))
+        == "Fidelity(nothing can be told; see `notes`)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -471,3 +481,25 @@ def test_it_is_made_by_hand_too():
     empty = pd.DataFrame(columns=["column", "kind", "shift", "missing_real", "missing_synthetic"])
     bare = Fidelity(empty, pd.DataFrame(columns=["difference"]), n_real=1, n_synthetic=1, n_used=1)
     assert bare.to_dict()["tstr"] is None
+
+
+def test_lists_of_items_are_data_sets():
+    digits = load_digits()
+    items = [
+        ((image * 15).astype(np.uint8), int(y)) for image, y in zip(digits.images[:150], digits.target, strict=False)
+    ]
+    images, labels = np.stack([image for image, _ in items]), [label for _, label in items]
+    parts = slice(50), slice(50, 100), slice(100, 150)
+    assert repr(fidelity(*(items[part] for part in parts[:2]), random_state=0)) == repr(
+        fidelity(*(read_images((images[part], labels[part])) for part in parts[:2]), random_state=0)
+    )
+    real, made, unseen = parts
+    found = privacy_risk(
+        items[real], images[made], [{"image": i, "label": y} for i, y in items[unseen]], random_state=0
+    )
+    expected = privacy_risk(
+        images[real], images[made], images[unseen], labels=(labels[real], labels[unseen]), random_state=0
+    )
+    assert found.verdict() == expected.verdict()
+    with pytest.raises(DataTypeError, match=r"Expected `real` to hold records, got a path: read it, such as with"):
+        fidelity("images", images)

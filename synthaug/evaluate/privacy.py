@@ -57,7 +57,8 @@ def privacy_risk(
     training records and not of as many holdout records comes from having been trained on them.
 
     Args:
-        train: The records that the generator was fitted on: a table, an array, or a PyTorch data set of images.
+        train: The records that the generator was fitted on: a table, an array, or a PyTorch data set or list of images
+            with their labels.
         synthetic: What it made; a `Pool` of it will do.
         holdout: Real records of the same kind that it never saw. The smaller it is, the less can be found.
         features: Records -> `(n, d)` numbers in which distances mean something; needed for anything but tables and

@@ -34,6 +34,10 @@ _MEASURES = {
     "trts": "balanced accuracy, trained on real, tested on synthetic",
     "trtr": "balanced accuracy, trained on real, tested on other real records",
 }
+_UNLIKE_TESTS = (
+    "`tstr` is tested on the very real records that the synthetic ones were made from, `trtr` on others: with a "
+    "`holdout` both are tested on it, and can be compared."
+)
 _BOUNDS = {"two_sample_accuracy": "two_sample", "kernel_distance": "kernel"}
 
 
@@ -56,7 +60,7 @@ def fidelity(
 
     Args:
         real: The records that the generator was fitted on: a table, an array `(n, d)`, images, also as a PyTorch data
-            set, or with `features` anything.
+            set or a list of items, or with `features` anything.
         synthetic: What it made, of the same kind; a `Pool` will do, whose labels are the column `target`.
         target: The column of classes, to train on the one and test on the other.
         holdout: Real records that the generator never saw. They stand in the place of the synthetic ones once, so that
@@ -136,7 +140,7 @@ class Fidelity:
     >>> table = pd.DataFrame({"age": range(10)})
     >>> found = fidelity(table, table + 1)
     >>> found, found.notes
-    (Fidelity(mean shift 0.1), ('10 records a side are too few to compare as a whole: 20 are needed.',))
+    (Fidelity(mean shift 0.1; see `notes`), ('10 records a side are too few to compare as a whole: 20 are needed.',))
     """
 
     columns: pd.DataFrame
@@ -190,7 +194,8 @@ class Fidelity:
         shift = self.columns["shift"].mean()
         told = [f"mean shift {shift:.3g}"] if np.isfinite(shift) else []
         told += [f"{name} {_written(self, name)}" for name in _MEASURES if np.isfinite(getattr(self, name))]
-        return f"Fidelity({', '.join(told) or 'nothing can be told'})"
+        noted = "; see `notes`" if self.notes else ""
+        return f"Fidelity({', '.join(told) or 'nothing can be told'}{noted})"
 
 
 def _compared(samples: Samples, x: Mapping[str, np.ndarray], other: str, seed: int) -> Fidelity:
@@ -264,6 +269,8 @@ def _learned(x: Mapping[str, np.ndarray], y: Mapping[str, np.ndarray], seed: int
         scores["trtr"] = _balanced(y["real"], guesses)
     elif "real" not in problems:
         notes.append("A class has a single real record drawn: `trtr` needs two, or a holdout.")
+    if tested == "real" and np.isfinite([scores["tstr"], scores.get("trtr", np.nan)]).all():
+        notes.append(_UNLIKE_TESTS)
     return {**scores, "notes": tuple(notes)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -234,10 +235,10 @@ class Classes:
 
 
 def opened(part: Any, name: str) -> Any:
-    """What a pool in a folder or a PyTorch data set of images holds; anything else is left as it is.
+    """What a pool in a folder, or a data set of images, also a list of items, holds; anything else is left as it is.
 
     Raises:
-        DataTypeError: a loader or a data module in the argument `name`.
+        DataTypeError: a path, a loader or a data module in the argument `name`.
 
     >>> opened([1, 2], "real")
     [1, 2]
@@ -251,9 +252,20 @@ def opened(part: Any, name: str) -> Any:
         ),
         DataTypeError,
     )
+    if isinstance(part, str | os.PathLike):
+        raise DataTypeError(
+            f"Expected `{name}` to hold records, got a path: read it, such as with `read_images` or `Pool.load`."
+        )
     if hasattr(part, "blank"):  # of a pool in a folder
         part = part.load()
-    return read_images(part) if "Dataset" in kinds else part
+    return read_images(part) if "Dataset" in kinds or _has_image_items(part) else part
+
+
+def _has_image_items(part: Any) -> bool:
+    """Whether this is a list of items, tuples or dicts, that hold an image each."""
+    item = part[0] if isinstance(part, list) and part else None
+    values = item.values() if isinstance(item, Mapping) else item if isinstance(item, tuple) else ()
+    return any(len(getattr(value, "shape", ())) >= 2 or hasattr(value, "getbands") for value in values)
 
 
 def is_labelled(part: Any) -> bool:

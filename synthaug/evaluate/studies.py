@@ -10,8 +10,10 @@ import json
 import os
 import platform
 import sys
+import sysconfig
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +37,10 @@ _PACKAGES = ["synthaug", "imbalanced-learn", "numpy", "pandas", "pytorch-lightni
 _FORMAT = 2  # of the files in a store
 _PAUSE = 0.005  # seconds between two looks at the memory
 _PATIENCE = 3.0  # seconds before a progress bar appears
+_NOT_THE_USERS = (
+    str(Path(__file__).parents[1]),
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+)
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -135,7 +141,14 @@ def attempt(function: Callable[..., Any], *args: Any) -> tuple[str | None, Any]:
     try:
         return None, function(*args)
     except Exception as error:
-        return f"{type(error).__name__}: {error}", None
+        return f"{type(error).__name__}: {error}{_place_of(error)}", None
+
+
+def _place_of(error: Exception) -> str:
+    """The last line of the user's own code that an error came through, if any."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(_NOT_THE_USERS)]
+    return f" (in {own[-1].name}, {Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 def measured(function: Callable[..., Any], *args: Any) -> tuple[Any, float, Any]:
