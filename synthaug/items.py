@@ -14,7 +14,7 @@ from PIL import Image
 
 from synthaug.arrays import DTYPES, SMALLEST, as_array, extent, find_layout, from_grid, is_array, to_grid
 from synthaug.errors import DataError, DataTypeError, listed
-from synthaug.schema import plain
+from synthaug.labels import is_one_hot, scalar
 
 __all__ = ["ImageForm", "ItemForm", "LabelForm", "converted", "entry", "is_swapped"]
 
@@ -213,14 +213,9 @@ class LabelForm:
 
 def _plain(label: Any) -> bool | int | str:
     """A label as a bool, int or string."""
-    if is_array(label) and label.shape in ((), (1,)):
-        label = label.item()
-    elif is_array(label) or isinstance(label, list | tuple):
-        shape = tuple(label.shape) if is_array(label) else (len(label),)
-        one = "`label.item()`" if is_array(label) else "`label[0]`"
-        remedy = one if set(shape) == {1} else "`int(label.argmax())` if it is one-hot"
-        raise DataTypeError(f"Expected one class for the label, got shape {shape}: return {remedy}.")
-    label = plain(label)
+    label = scalar(label)
+    if is_array(label) or isinstance(label, list | tuple):
+        raise DataTypeError(_several(label))
     for kind in (bool, int, str):
         if isinstance(label, kind):
             return kind(label)
@@ -231,6 +226,21 @@ def _plain(label: Any) -> bool | int | str:
     if isinstance(label, float):
         raise DataTypeError(f"The label is {label!r}: bin such values, or use whole numbers that name classes.")
     raise DataTypeError(f"Expected a bool, an int or a string for the label, got {type(label).__name__} {label!r}.")
+
+
+def _several(label: Any) -> str:
+    """What is wrong with an array, a Tensor, a list or a tuple for a label, and what to do about it."""
+    array = is_array(label)
+    shape = tuple(label.shape) if array else (len(label),)
+    told = f"Expected one class for the label, got shape {shape}"
+    if set(shape) == {1}:
+        return f"{told}: return {'`label.item()`' if array else '`label[0]`'}."
+    if is_one_hot(label, axis=None):
+        return f"{told}: return `{'int(label.argmax())' if array else 'label.index(1)'}` if every label is one-hot."
+    return (
+        f"{told}, and not one-hot: each item needs exactly one class; several labels an item (multi-label) and soft "
+        "labels are not supported."
+    )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from synthaug.arrays import as_array, is_array
 from synthaug.errors import DataError, DataTypeError, SynthaugWarning
 from synthaug.schema import dtype_from_plain, dtype_to_plain, is_storable, is_whole, plain
 
-__all__ = ["Labels", "check_labels", "check_target", "warn_of_many"]
+__all__ = ["Labels", "check_labels", "check_target", "is_one_hot", "scalar", "warn_of_many"]
 
 _SCALARS = (bool, int, float, str)
 _MANY = 10  # classes from which there may be too many
@@ -44,8 +44,7 @@ def check_labels(labels: Any, records: Any = None, *, name: str | None = None) -
     index = labels.index if isinstance(labels, pd.Series) else None
     if isinstance(labels, pd.DataFrame) or getattr(labels, "ndim", 1) != 1:
         raise DataTypeError(
-            f"Expected one label a record (one dimension), got shape {labels.shape}: pass a single column, or "
-            "`labels.argmax(1)` of one-hot labels."
+            f"Expected one label a record (one dimension), got shape {labels.shape}: {_to_one_column(labels)}."
         )
     series = pd.Series(labels).reset_index(drop=True)
     what = _called(series, name)
@@ -104,6 +103,43 @@ def warn_of_many(labels: pd.Series) -> None:
             SynthaugWarning,
             stacklevel=3,
         )
+
+
+def scalar(value: Any) -> Any:
+    """A numpy scalar, or an array or Tensor of one value, as the Python value it holds; anything else as it is.
+
+    >>> scalar(np.array([3])), scalar(np.float64(0.5)), scalar("a")
+    (3, 0.5, 'a')
+    """
+    return value.item() if is_array(value) and value.shape in ((), (1,)) else plain(value)
+
+
+def is_one_hot(labels: Any, axis: int | None = -1) -> bool:
+    """Whether numbers are a single 1 and otherwise 0, along an axis or in all.
+
+    >>> is_one_hot([[0, 1], [1, 0]]), is_one_hot([1, 0, 1]), is_one_hot([0.9, 0.1])
+    (True, False, False)
+    """
+    try:
+        values = np.asarray(labels.tolist() if is_array(labels) else labels)
+    except (TypeError, ValueError, RuntimeError):  # lists of unequal length or of whatever else, sparse Tensors
+        return False
+    if values.dtype.kind not in "biuf":
+        return False
+    return bool(((values == 0) | (values == 1)).all() and ((values == 1).sum(axis) == 1).all())
+
+
+def _to_one_column(labels: Any) -> str:
+    """What to do with labels of several axes."""
+    frame = isinstance(labels, pd.DataFrame)
+    if labels.shape[1:] == (1,):
+        return f"pass a single column, such as `{'labels.iloc[:, 0]' if frame else 'labels[:, 0]'}`"
+    if labels.ndim == 2 and is_one_hot(labels):
+        return f"pass `{'labels.idxmax(axis=1)' if frame else 'labels.argmax(1)'}` of one-hot labels"
+    return (
+        "each record needs exactly one class; pass a single column. Several labels a record (multi-label), soft labels "
+        "and masks are not supported"
+    )
 
 
 def _called(series: pd.Series, name: str | None = None) -> str:

@@ -476,7 +476,7 @@ def a_float_among_labels():
 
 
 @images(
-    r"Items 0, .*: Expected one class for the label, got shape \(3,\): return `int\(label\.argmax\(\)\)` if it is",
+    r"Items 0, .*: Expected one class for the label, got shape \(3,\): return `int\(label\.argmax\(\)\)` if every",
     r"got shape \(12, 3\): .*`labels\.argmax\(1\)` of one-hot",
 )
 def one_hot_labels():

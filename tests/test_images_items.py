@@ -18,6 +18,7 @@ from torch.utils.data import default_collate
 from synthaug.errors import DataError, DataTypeError
 from synthaug.images import ItemForm, read_images
 from synthaug.items import LabelForm
+from synthaug.labels import check_labels
 
 MODES = ["1", "L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB", "F"]
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 8, 9, 3), "uint8")
@@ -186,10 +187,11 @@ def test_a_label_of_one_place_is_one_label_and_batches_keep_their_shape():
 @pytest.mark.parametrize(
     ("label", "shape", "remedy"),
     [
-        (torch.tensor([0.0, 1.0]), "(2,)", "`int(label.argmax())` if it is one-hot"),
+        (torch.tensor([0.0, 1.0]), "(2,)", "`int(label.argmax())` if every label is one-hot"),
+        (np.array([[False, True]]), "(1, 2)", "`int(label.argmax())` if every label is one-hot"),
         (np.array([[3]]), "(1, 1)", "`label.item()`"),
         ([3], "(1,)", "`label[0]`"),
-        ((0, 1), "(2,)", "`int(label.argmax())` if it is one-hot"),
+        ((0, 1), "(2,)", "`label.index(1)` if every label is one-hot"),
     ],
 )
 def test_labels_of_several_places_are_refused_with_the_remedy(label, shape, remedy):
@@ -197,6 +199,59 @@ def test_labels_of_several_places_are_refused_with_the_remedy(label, shape, reme
         DataTypeError, match=re.escape(f"Expected one class for the label, got shape {shape}: return {remedy}.")
     ):
         LabelForm.of(label)
+
+
+@pytest.mark.parametrize(
+    ("label", "shape"),
+    [
+        (torch.tensor([1.0, 0, 0, 1]), (4,)),
+        (torch.tensor([0.9, 0.1], dtype=torch.bfloat16, requires_grad=True), (2,)),
+        (np.zeros(3), (3,)),
+        (np.array([[3, 1], [2, 5]]), (2, 2)),
+        (("cat", "dog"), (2,)),
+        (["1", "0"], (2,)),
+        ([np.zeros(2), 1], (2,)),
+        ([], (0,)),
+        (torch.tensor([0.0, 1.0]).to_sparse(), (2,)),
+        ([torch.tensor(1.0), torch.tensor(1.0)], (2,)),
+    ],
+)
+def test_several_or_soft_labels_of_an_item_are_not_taken_for_one_hot_ones(label, shape):
+    with pytest.raises(DataTypeError) as caught:
+        LabelForm.of(label)
+    assert str(caught.value) == (
+        f"Expected one class for the label, got shape {shape}, and not one-hot: each item needs exactly one class; "
+        "several labels an item (multi-label) and soft labels are not supported."
+    )
+
+
+ONE_HOT = np.eye(3, dtype="float32")[[0, 2, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "remedy"),
+    [
+        (ONE_HOT, "pass `labels.argmax(1)` of one-hot labels"),
+        (torch.from_numpy(ONE_HOT), "pass `labels.argmax(1)` of one-hot labels"),
+        (pd.DataFrame(ONE_HOT), "pass `labels.idxmax(axis=1)` of one-hot labels"),
+        (ONE_HOT[:, :1], "pass a single column, such as `labels[:, 0]`"),
+        (pd.DataFrame(ONE_HOT[:, :1]), "pass a single column, such as `labels.iloc[:, 0]`"),
+        (ONE_HOT[[0, 1]] + ONE_HOT[[1, 2]], None),
+        (0.9 * ONE_HOT, None),
+        (pd.DataFrame({"a": ["x"], "b": ["y"]}), None),
+        (np.zeros((4, 8, 8), int), None),
+    ],
+)
+def test_labels_of_several_columns_are_refused_with_the_remedy(labels, remedy):
+    remedy = remedy or (
+        "each record needs exactly one class; pass a single column. Several labels a record (multi-label), soft labels "
+        "and masks are not supported"
+    )
+    with pytest.raises(DataTypeError) as caught:
+        check_labels(labels)
+    assert str(caught.value) == (
+        f"Expected one label a record (one dimension), got shape {tuple(labels.shape)}: {remedy}."
+    )
 
 
 def test_a_string_in_an_array_is_not_cut():

@@ -602,6 +602,39 @@ def test_classes_are_balanced_with_rare_ones_first():
     assert Counter(label for _, batch in mixed for label in batch[4:].tolist()) == {1: 2, 2: 4}
 
 
+def test_labels_and_shares_may_be_tensors_of_one_value():
+    labels = [0] * 8 + [1] * 3 + [2]
+    plain = DataLoader([(image, labels[i]) for i, (image, _) in enumerate(pairs())], batch_size=4)
+    given = pool(12, labels=[0, 1, 2] * 4)
+    for shares in (
+        dict(zip(torch.tensor([1, 2]), torch.tensor([1.0, 2.0]), strict=True)),
+        {torch.tensor([1]): 1, 2: 2},
+    ):
+        mixed = mix_loader(plain, given, ratio=0.5, allocation=shares)
+        assert Counter(label for _, batch in mixed for label in batch[4:].tolist()) == {1: 2, 2: 4}
+    mixed = mix_loader(plain, given, ratio=1.0, allocation="balance", labels=[*torch.tensor(labels)])
+    assert Counter(label for _, batch in mixed for label in batch.tolist()) == {0: 8, 1: 8, 2: 8}
+
+
+def test_labels_that_cannot_be_read_for_balance_can_be_given():
+    real = [(image, torch.eye(3)[label]) for image, label in pairs()]
+    loader = DataLoader(real, batch_size=4)
+
+    def to_item(image, label):
+        return image, torch.eye(3)[label]
+
+    with pytest.raises(DataTypeError) as caught:
+        mix_loader(loader, pool(), to_item=to_item, allocation="balance")
+    assert str(caught.value) == (
+        "Expected one class for the label, got shape (3,): return `int(label.argmax())` if every label is one-hot. "
+        'Labels are read for "balance" alone: you can pass them, `labels=` in `mix_loader`, instead.'
+    )
+    with pytest.raises(DataTypeError, match=r"got shape \(12, 3\): pass `labels.argmax\(1\)`"):
+        mix_loader(loader, pool(), to_item=to_item, allocation="balance", labels=torch.stack([y for _, y in real]))
+    mixed = mix_loader(loader, pool(), to_item=to_item, allocation="balance", labels=[int(y.argmax()) for _, y in real])
+    assert sum(len(batch) for batch, _ in mixed) == 18
+
+
 @pytest.mark.parametrize("allocation", ["balance", {0: 1, 1: 1}, {0: 3, 1: 1}])
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_each_of_several_processes_gets_its_part_of_each_class(allocation, ranks):
@@ -752,8 +785,17 @@ def test_an_allocation_is_spread_evenly_over_the_epoch():
         ({"c": 1}, "Expected shares of labels in the pool ('a', 'b'), got one of 'c'."),
         ({"a": -1}, "Expected the share of 'a' to be at least 0 and finite, got -1."),
         ({"a": 0}, "Expected at least one share above 0, got {'a': 0}."),
+        ({"a": torch.tensor(-1)}, "Expected the share of 'a' to be at least 0 and finite, got -1."),
     ],
 )
 def test_an_allocation_that_is_none_is_refused(allocation, says):
     with pytest.raises(ParameterError, match=re.escape(says)):
         Allocation.of(pd.Series(["a", "b"]), allocation)
+
+
+def test_one_share_a_label_is_needed():
+    shares = dict.fromkeys(torch.tensor([0, 1, 0]), 0.5)
+    with pytest.raises(ParameterError, match=r"^Expected one share for each label, got several for 0: leave one\.$"):
+        Allocation.of(pd.Series([0, 1]), shares)
+    with pytest.raises(ParameterError, match=r"pool \(0, 1\), got one of tensor\(\[1, 1\]\)\.$"):
+        Allocation.of(pd.Series([0, 1]), {torch.tensor([1, 1]): 1})

@@ -435,6 +435,13 @@ def test_hard_classes_come_first_and_those_without_an_error_get_nothing(tmp_path
     fit(tmp_path, SyntheticMix(ratio=0, transform=np.copy, allocation={0: 1}), epochs=1)
 
 
+def test_shares_may_be_tensors_by_the_recall_of_torchmetrics(tmp_path):
+    recall = dict(zip(torch.arange(10), torch.tensor(list(RECALL.values())), strict=True))
+    mix = SyntheticMix(quick(), ratio=0.5, allocation={label: 1 - recall[label] for label in recall})
+    assert fit(tmp_path, mix, epochs=1).sizes == [48, 48, 48, 36]
+    assert mix.pool_.counts() == {**dict.fromkeys(range(8), 6), 8: 12}
+
+
 @pytest.mark.parametrize(
     ("shares", "problem"),
     [({77: 1}, "Expected shares of labels in the pool"), (dict.fromkeys(range(10), 0), "at least one share above 0")],
@@ -752,6 +759,22 @@ def test_a_training_set_that_changes_its_images_is_warned_of(tmp_path):
         fit(tmp_path, SyntheticMix(quick()), datamodule=data, epochs=1)
     fitted = quick().fit(TRAIN)  # which learns nothing of it
     fit(tmp_path, SyntheticMix(fitted, to_item=lambda image, label: (image, label)), datamodule=data, epochs=1)
+
+
+def test_a_training_set_that_normalises_is_told_to_give_plain_images(tmp_path):
+    data = Digits()
+    data.train_dataloader = lambda: DataLoader([(x / np.float32(128) - 1, y) for x, y in TRAIN], batch_size=32)
+    with pytest.raises(DataError) as caught:
+        fit(tmp_path, SyntheticMix(quick()), datamodule=data, epochs=1)
+    says = str(caught.value)
+    assert says == (
+        f"{caught.value.__cause__} Better still, let the training set give plain images, neither normalised nor "
+        "changed at random, and pass its pipeline as `transform=`, which is applied to real and synthetic images alike."
+    )
+    assert says.startswith("Expected pixels in [0, 1], got -1 in image 0")
+    dim = Synthesizer(ImageCodec(value_range=(0, 200)), ConditionalWarp)  # of bytes, which are plain
+    with pytest.raises(DataError, match=r"`Synthesizer\(ImageCodec\(value_range=\(0, 255\)\)\)`\.$"):
+        fit(tmp_path, SyntheticMix(dim), epochs=1)
 
 
 @pytest.mark.parametrize("source", ["loader", "datamodule", "combined"])

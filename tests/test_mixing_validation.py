@@ -59,9 +59,14 @@ def test_what_cannot_be_compared_is_said_with_its_reason():
     odd = [*items(range(100, 400)), (np.zeros((9, 8), np.uint8), 0)]
     assert check_validation(odd, POOL).startswith(f"{NOT_KNOWN}The image has shape (9, 8), where")
     tall = items(range(100, 140), lambda image: image.repeat(2, 0))
-    assert "shape (16, 8)" in check_validation(tall, POOL)
+    told = NOT_KNOWN + (
+        "they have shape {} and dtype {}, and images of the pool (8, 8) and uint8, so they cannot be compared; "
+        "`pool.trained_on(images)` of the plain validation images tells it."
+    )
+    assert check_validation(tall, POOL) == told.format("(16, 8)", "uint8")
     normalised = items(range(100, 140), lambda image: centred(image) * 3)
-    assert "float32" in check_validation(normalised, POOL)
+    assert check_validation(normalised, POOL) == told.format("(8, 8)", "float32")
+    assert POOL.trained_on(X[98:102]).tolist() == POOL.trained_on(items(range(98, 102))).tolist() == [1, 1, 0, 0]
     assert check_validation([{"x": 0}], POOL).startswith(f"{NOT_KNOWN}The item is a dict without 'image'")
 
 

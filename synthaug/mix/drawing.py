@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synthaug.errors import ParameterError, raise_problems
+from synthaug.errors import ParameterError, listed, raise_problems
+from synthaug.labels import scalar
 from synthaug.schema import plain
 
-__all__ = ["Allocation", "Blocks", "apportion", "draw_weighted", "level_up", "permuted", "spread"]
+__all__ = ["Allocation", "Blocks", "apportion", "draw_weighted", "level_up", "permuted", "plain_shares", "spread"]
 
 
 def permuted(n: int, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -143,14 +145,15 @@ class Allocation:
         """
         codes, levels = pd.factorize(labels, sort=True)
         known = [plain(level) for level in levels]
-        if isinstance(allocation, str):
-            if allocation != "balance":
-                raise ParameterError(
-                    f'Expected `allocation` to be "pool", "balance" or a dict of label to share, got {allocation!r}.'
-                )
+        if isinstance(allocation, str) and allocation == "balance":
             return cls(codes, None, np.array([dict(real or {}).get(label, 0) for label in known]))
-        raise_problems(_problems(allocation, known), ParameterError)
-        return cls(codes, np.array([float(allocation.get(label, 0)) for label in known]), np.zeros(len(known)))
+        if not isinstance(allocation, Mapping):
+            raise ParameterError(
+                f'Expected `allocation` to be "pool", "balance" or a dict of label to share, got {allocation!r}.'
+            )
+        shares = plain_shares(allocation)
+        raise_problems(_problems(shares, known), ParameterError)
+        return cls(codes, np.array([float(shares.get(label, 0)) for label in known]), np.zeros(len(known)))
 
     def budget(self, size: int) -> np.ndarray:
         """`(n_classes,)` records of each class among `size`."""
@@ -166,19 +169,34 @@ class Allocation:
         return np.concatenate(places)[np.argsort(np.concatenate(keys), kind="stable")]
 
 
-def _problems(allocation: Any, known: list[Any]) -> list[str]:
-    if not isinstance(allocation, Mapping):
-        return [f'Expected `allocation` to be "pool", "balance" or a dict of label to share, got {allocation!r}.']
+def plain_shares(allocation: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Shares of labels, both in plain Python values where they are scalars of numpy or Tensors of one value.
+
+    Raises:
+        ParameterError: several shares of one label, which different Tensors can hold.
+
+    >>> plain_shares({np.int64(3): np.array(0.5)})
+    {3: 0.5}
+    """
+    counts = Counter(map(scalar, allocation))
+    several = [label for label, n in counts.items() if n > 1]
+    if several:
+        raise ParameterError(f"Expected one share for each label, got several for {listed(several)}: leave one.")
+    return {scalar(label): scalar(share) for label, share in allocation.items()}
+
+
+def _problems(shares: Mapping[Any, Any], known: list[Any]) -> list[str]:
+    hashes = set(known)  # shares are looked up by hash, where a Tensor is no number
     problems = [
         f"Expected shares of labels in the pool ({', '.join(map(repr, known))}), got one of {label!r}."
-        for label in allocation
-        if label not in known
+        for label in shares
+        if label not in hashes
     ]
     problems += [
         f"Expected the share of {label!r} to be at least 0 and finite, got {share!r}."
-        for label, share in allocation.items()
+        for label, share in shares.items()
         if isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 <= share < np.inf
     ]
-    if not problems and not sum(allocation.values()) > 0:
-        problems.append(f"Expected at least one share above 0, got {dict(allocation)!r}.")
+    if not problems and not sum(shares.values()) > 0:
+        problems.append(f"Expected at least one share above 0, got {dict(shares)!r}.")
     return problems

@@ -28,12 +28,12 @@ from synthaug.images import ImageRecords, read_images, size_problems
 from synthaug.mix.accepting import draw_accepted
 from synthaug.mix.batches import MixedBatchSampler
 from synthaug.mix.dataset import MixedDataset, ToItem, find_mixed
-from synthaug.mix.drawing import Allocation, apportion
+from synthaug.mix.drawing import Allocation, apportion, plain_shares
 from synthaug.mix.grid import log_grid
 from synthaug.mix.loader import MixedLoader, check_loader, mix_loader
 from synthaug.mix.ratios import Ratio, ratio_in, warn_of_percent
 from synthaug.mix.together import Together
-from synthaug.mix.trainers import GivenSource, epoch_of, from_first, loaders_in, resumed, tell_unknown
+from synthaug.mix.trainers import GivenSource, epoch_of, from_first, loaders_in, resumed, tell_unknown, telling_of_plain
 from synthaug.mix.validation import Training, check_apart, check_doubles, check_validation, nearer_to_training
 from synthaug.opened import AnyPool, OpenPool, as_pool
 from synthaug.pool import Pool, Source
@@ -314,7 +314,7 @@ class SyntheticMix(pl.Callback):
         if given or not isinstance(self.allocation, Mapping):
             return self.allocation
         there = pool.counts()
-        return {label: share for label, share in self.allocation.items() if label in there}
+        return {label: share for label, share in plain_shares(self.allocation).items() if label in there}
 
     def _most(self, trainer: pl.Trainer) -> float:
         """The highest ratio of all epochs, as far as their number is known."""
@@ -403,7 +403,8 @@ class SyntheticMix(pl.Callback):
         if not shown and isinstance(yours, Mapping | None):  # whatever else it is, `fit` refuses
             quiet = {"enable_progress_bar": has_progress_bar(yours or {}), **(yours or {})}
             synthesizer.set_params(trainer_kwargs=quiet)
-        synthesizer.fit(images.records, images.labels)
+        with telling_of_plain(images.records):
+            synthesizer.fit(images.records, images.labels)
         synthesizer.set_params(trainer_kwargs=yours)
         return synthesizer
 

@@ -13,6 +13,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from synthaug.errors import DataError, DataTypeError
 from synthaug.items import ItemForm
+from synthaug.labels import check_labels, scalar
 from synthaug.mix.batches import MixedBatchSampler, put_back, random_states
 from synthaug.mix.dataset import MixedDataset, ToItem, check_real, is_datamodule
 from synthaug.mix.drawing import Allocation, Blocks
@@ -227,7 +228,7 @@ def mix_loader(
         labels = _read_labels(dataset.real, image, label)
     if labels is not None and len(labels) != dataset.n_real:
         raise DataError(f"Expected one label an item in `labels`, got {len(labels)} and {dataset.n_real} items.")
-    counts = None if labels is None else {plain(value): int(n) for value, n in pd.Series(labels).value_counts().items()}
+    counts = None if labels is None else _counts(labels)
     dataset.collated = loader.collate_fn is default_collate
     batches = loader.batch_sampler
     own = type(batches) is not BatchSampler
@@ -307,7 +308,18 @@ def _default_seed(loader: DataLoader[Any]) -> int:
 
 
 def _read_labels(real: Any, image: Any, label: Any) -> list[Any]:
-    with isolated(0):  # items may draw random crops
-        form = ItemForm.of(real[0], image=image, label=label)
-        known = known_labels(real, form, glance(real.__getitem__, len(real)))
-        return known or [plain(form.read(real[index])[1]) for index in range(len(real))]
+    try:
+        with isolated(0):  # items may draw random crops
+            form = ItemForm.of(real[0], image=image, label=label)
+            known = known_labels(real, form, glance(real.__getitem__, len(real)))
+            return known or [form.read(real[index])[1] for index in range(len(real))]
+    except DataError as error:
+        raise type(error)(
+            f'{error} Labels are read for "balance" alone: you can pass them, `labels=` in `mix_loader`, instead.'
+        ) from error
+
+
+def _counts(labels: Any) -> dict[Any, int]:
+    """How many items have each label."""
+    labels = [*map(scalar, labels)] if isinstance(labels, list | tuple) else labels
+    return {plain(value): int(n) for value, n in check_labels(labels).value_counts().items()}

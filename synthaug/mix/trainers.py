@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.connectors.data_connector import _DataLoaderSource
 from pytorch_lightning.utilities import CombinedLoader, rank_zero_info
 from torch.utils.data import DataLoader
 
+from synthaug.errors import DataError
 from synthaug.mix.loader import MixedLoader
 from synthaug.opened import OpenPool
 from synthaug.pool import Pool
 
-__all__ = ["GivenSource", "epoch_of", "from_first", "loaders_in", "resumed", "tell_unknown"]
+__all__ = ["GivenSource", "epoch_of", "from_first", "loaders_in", "resumed", "tell_unknown", "telling_of_plain"]
 
 _PATIENCE = timedelta(days=365)  # of processes that wait for the first one to fit
 
@@ -82,6 +85,20 @@ def tell_unknown(mix: pl.LightningDataModule | pl.Callback, unknown: list[str]) 
     if first:
         rank_zero_info(f"{type(mix).__name__}: {first}")
     return bool(first)
+
+
+@contextmanager
+def telling_of_plain(images: np.ndarray) -> Iterator[None]:
+    """Add to an error about images that look normalised, in a fit to a training set, that they had better be plain."""
+    try:
+        yield
+    except DataError as error:
+        if images.dtype == np.uint8 or not (images.min() < 0 or images.max() > 1):
+            raise
+        raise type(error)(
+            f"{error} Better still, let the training set give plain images, neither normalised nor changed at random, "
+            "and pass its pipeline as `transform=`, which is applied to real and synthetic images alike."
+        ) from error
 
 
 def loaders_in(given: Any) -> list[DataLoader[Any]]:

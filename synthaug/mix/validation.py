@@ -295,8 +295,14 @@ def _blank(pool: Pool | OpenPool) -> Pool:
 
 def _seen(images: np.ndarray, pool: Pool | OpenPool, layout: str | None) -> np.ndarray:
     """Which of the images the generator was trained on; a `DataError` if this is not known."""
-    seen = np.zeros(len(images), bool)
-    for same in _readings(images, _blank(pool).records, layout):
+    seen, known = np.zeros(len(images), bool), _blank(pool).records
+    for same in _readings(images, known, layout):
+        if (same.shape[1:], same.dtype) != (known.shape[1:], known.dtype):
+            raise DataError(
+                f"they have shape {same.shape[1:]} and dtype {same.dtype}, and images of the pool {known.shape[1:]} "
+                f"and {known.dtype}, so they cannot be compared; `pool.trained_on(images)` of the plain validation "
+                "images tells it."
+            )
         seen |= pool.trained_on(same)
     return seen
 
