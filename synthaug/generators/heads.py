@@ -99,10 +99,10 @@ class Heads(nn.Module):
         numbers, logits = self._parts(raw)
         return self._records(numbers, [(part / temperature).softmax(-1) for part in logits], None)
 
-    def noised(self, x: Tensor, *, noise: float = 0.1) -> Tensor:
+    def noised(self, x: Tensor) -> Tensor:
         """Records with noise on their categories alone, so that no critic can tell them by being one-hot."""
         mask = (self.back >= self.n_numbers).to(x)
-        return x + noise * mask * torch.randn_like(x)
+        return x + NOISE * mask * torch.randn_like(x)
 
 
 class GridHeads(nn.Module):
@@ -148,11 +148,12 @@ class GridHeads(nn.Module):
         """
         return raw
 
-    def noised(self, x: Tensor, *, noise: float = 0.1) -> Tensor:
+    def noised(self, x: Tensor) -> Tensor:
         """The records as they are: pixels have no form that gives them away."""
         return x
 
 
+NOISE = 0.1  # on categories, standard deviation
 BEYOND = 0.02  # the range, where a pixel at its end shall lie
 FINEST = 0.02  # of [-1, 1]: two and a half steps of eight bits
 

@@ -23,7 +23,7 @@ class _Beside(nn.Sequential):
         return out
 
 
-def mlp(n_in: int, n_out: int, *, width: int, depth: int, norm: bool = False, slope: float = 0.0) -> nn.Sequential:
+def mlp(n_in: int, n_out: int, *, width: int, depth: int, slope: float = 0.0) -> nn.Sequential:
     """A plain multi-layer perceptron for flat records; called with several tensors it takes them side by side.
 
     Args:
@@ -33,7 +33,6 @@ def mlp(n_in: int, n_out: int, *, width: int, depth: int, norm: bool = False, sl
         depth: Number of hidden layers.
 
     Other Arguments:
-        norm: Layer normalisation after every hidden linear map (Ba et al. 2016).
         slope: Of the leaky rectifier; 0 takes SiLU (Elfwing et al. 2018) instead.
 
     >>> [type(layer).__name__ for layer in mlp(3, 2, width=8, depth=1)]
@@ -41,10 +40,7 @@ def mlp(n_in: int, n_out: int, *, width: int, depth: int, norm: bool = False, sl
     """
     layers: list[nn.Module] = []
     for i in range(depth):
-        layers.append(nn.Linear(width if i else n_in, width))
-        if norm:
-            layers.append(nn.LayerNorm(width))
-        layers.append(_activation(slope))
+        layers += [nn.Linear(width if i else n_in, width), _activation(slope)]
     return _Beside(*layers, nn.Linear(width if depth else n_in, n_out))
 
 
