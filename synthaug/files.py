@@ -107,6 +107,8 @@ def _telling(path: Path) -> Iterator[None]:
     except StorageError:
         raise
     except OSError as error:
+        if not path.parent.exists():
+            raise StorageError(f"{path} could not be written: there is no folder {path.parent}, make it.") from error
         raise StorageError(f"{path} could not be written ({error}): make room, or choose another folder.") from error
 
 

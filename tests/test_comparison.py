@@ -1,5 +1,8 @@
+import copy
 import inspect
+import pickle
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,9 +13,10 @@ from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
 from sklearn.metrics import balanced_accuracy_score, make_scorer
 from sklearn.model_selection import (
+    GridSearchCV,
     GroupKFold,
     LeaveOneGroupOut,
     StratifiedGroupKFold,
@@ -26,11 +30,13 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
+from synthaug import AutoResampler, choose
 from synthaug.errors import DataError, ParameterError, StorageError, SynthaugWarning
 from synthaug.evaluate.adapters import ClassWeight, TunedThreshold
 from synthaug.evaluate.baselines import Duplicate, Jitter, Smote
 from synthaug.evaluate.comparison import compare
 from synthaug.evaluate.paired import make_splits
+from synthaug.evaluate.priors import regressor_problem
 from synthaug.evaluate.results import Comparison
 from synthaug.evaluate.stats import bootstrap, corrected_resampled_t, splits_needed
 from synthaug.evaluate.training import compare_training
@@ -381,6 +387,16 @@ X8, Y8 = np.arange(16.0).reshape(8, 2), [0, 1] * 4
             "- The estimator name 'all' is taken by the pooled gains: choose another.",
         ),
         (
+            {"estimator": {"nb": NB, "line": GridSearchCV(make_pipeline(LinearRegression()), {})}},
+            "Expected estimator 'line' to be a classifier, got the regressor LinearRegression: classes are predicted. "
+            "Use LogisticRegression.",
+        ),
+        (
+            {"estimator": PoissonRegressor()},
+            "Expected estimator 'PoissonRegressor' to be a classifier, got the regressor PoissonRegressor: classes are "
+            "predicted.",
+        ),
+        (
             {"scoring": ["balanced_acuracy"]},
             "Expected `scoring` to be a scorer or the name of one, got 'balanced_acuracy': "
             "did you mean 'balanced_accuracy'?",
@@ -391,6 +407,14 @@ def test_whole_messages(arguments, message):
     with pytest.raises((DataError, ParameterError)) as caught:
         compare(**{"arms": DUP, "estimator": NB, "X": X8, "y": Y8, "cv": 2, "random_state": 0, **arguments})
     assert str(caught.value) == message
+
+
+def test_a_regressor_is_not_chosen_for(problem):
+    told = r"^Expected estimator 'Ridge' to be a classifier, got the regressor Ridge: classes are predicted\. Use Ridge"
+    for door in (choose, lambda model, X, y: AutoResampler(model).fit_resample(X, y)):
+        with pytest.raises(ParameterError, match=told):
+            door(Ridge(), *problem)
+    assert regressor_problem("plain", SimpleNamespace(fit=None, predict=None)) == []
 
 
 class Spy:
@@ -446,6 +470,11 @@ def test_groups_that_a_split_tears_apart_are_refused(problem):
     ("arguments", "message"),
     [
         ({"groups": [1, 2, 3]}, "Expected one group a record, got 3 groups and 8 records."),
+        (
+            {"groups": "a"},
+            "Expected `groups` as one value a record, got 'a': of a column pass its values, `X['a']`.",
+        ),
+        ({"groups": X8[:, :1]}, f"Expected `groups` as one value a record, got shape {X8[:, :1].shape}."),
         (
             {"groups": [1, 1, 2, 2, 3, 3, None, np.nan]},
             "`groups` is missing in 2 of 8 records: give each a group of its own.",
@@ -625,6 +654,32 @@ def test_classes_of_which_hardly_any_row_is_tested_on_are_told():
     ]
 
 
+def test_few_rows_of_a_class_give_no_verdict():
+    rng, labels = np.random.default_rng(5001), ["no"] * 116 + ["yes"] * 4
+    X = rng.normal(size=(120, 2))
+    with pytest.warns(SynthaugWarning, match="4 folds are used"):
+        found = compare({"weights": ClassWeight()}, TREE, X, labels, random_state=0)
+    assert found.data["too_few"] == {"yes": 4}
+    assert found.verdict().startswith("Cannot tell what helps balanced accuracy: too few of class yes (4 rows) are")
+    known = [*["no"] * 107, *["yes"] * 9, *["maybe"] * 4]
+    splits = [(np.arange(0, 120, 2), np.arange(1, 120, 2)), (np.arange(1, 120, 2), np.arange(2, 120, 2))]
+    few = compare({"weights": ClassWeight()}, TREE, X, known, cv=splits, random_state=0)
+    assert few.too_few() == "class maybe (4 rows), yes (9 rows)"
+    one = compare({"again": None}, TREE, X, labels[4:] + labels[:4], cv=[(splits[0])] * 2, random_state=0)
+    assert one.too_few() == "class yes (2 rows)"
+
+
+def test_ten_rows_of_a_class_or_none_give_a_verdict():
+    """A class of which none are tested on does not sway the score."""
+    X = np.random.default_rng(0).normal(size=(120, 2))
+    found = compare({"weights": ClassWeight()}, TREE, X, [0] * 110 + [1] * 10, random_state=0)
+    assert found.data["too_few"] == {}
+    assert "chance" in found.verdict()
+    y = np.repeat([0, 1, 2], [60, 55, 5])
+    splits = [(np.setdiff1d(np.arange(120), test), test) for test in (np.arange(0, 115, 2), np.arange(1, 115, 2))]
+    assert compare({"weights": ClassWeight()}, TREE, X, y, cv=splits, random_state=0).too_few() == ""
+
+
 def test_costs(problem):
     class Slow:
         def fit_resample(self, X, y):
@@ -766,3 +821,60 @@ def test_rows_that_were_not_added_are_not_judged(problem):
     some = compare({**arms, "weights": ClassWeight()}, TREE, X, y, cv=3, random_state=0).verdict()
     assert some == f"Nothing tried helps balanced accuracy beyond chance (1 tried). dup, smote added no rows. {remedy}"
     assert compare({"dup": Duplicate(amount=9)}, NB, X, y, cv=3, random_state=0).idle() == {}
+
+
+class Changed:
+    """An arm that gives other labels, and with `more` a first few rows twice."""
+
+    def __init__(self, change, more=0):
+        self.change, self.more = change, more
+
+    def fit_resample(self, X, y):
+        return np.concatenate([X, X[: self.more]]), np.concatenate([self.change(y), y[: self.more]])
+
+
+def test_an_arm_that_changes_rows_and_keeps_their_number_is_judged(problem):
+    arms = {"mixed up": Changed(lambda y: y[::-1]), "turned": Changed(lambda y: 1 - y, more=1)}
+    found = compare(arms, NB, *problem, random_state=0)
+    assert found.idle() == {"turned": 1.0}
+    told = found.verdict()
+    assert "mixed up costs" in told
+    assert "turned costs" in told
+    assert told.startswith("Nothing tried helps balanced accuracy beyond chance (2 tried")
+    assert compare({"same": Changed(lambda y: y)}, NB, *problem, random_state=0).idle() == {"same": 0.0}
+
+
+def test_a_label_that_is_not_there_is_named(problem):
+    X, y = problem
+    names = np.array(["no", "yes"])[y]
+    arms = {"odd": Changed(lambda y: np.where(y == "no", "maybe", y)), "none": Empty()}
+    with pytest.warns(SynthaugWarning, match="'odd' in 2 of 2 cells"):
+        found = compare(arms, NB, X, names, cv=2, random_state=0)
+    told = found.failures.groupby("arm")["error"].unique()
+    assert told["odd"].tolist() == [
+        "DataError: The arm gives rows of class 'maybe', and the classes in `y` are 'no', 'yes'."
+    ]
+    assert told["none"].tolist() == ["TypeError: 'NoneType' object is not subscriptable"]
+    assert compare({"kept": Changed(lambda y: y.astype(float))}, NB, X, y, cv=2, random_state=0).failures.empty
+
+
+class Empty:
+    def fit_resample(self, X, y):
+        return None
+
+
+def test_a_comparison_can_be_pickled_and_copied(problem):
+    found = compare(DUP, NB, *problem, cv=2, random_state=0)
+    for again in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+        assert again.to_dict() == found.to_dict()
+        assert str(again) == str(found)
+    found.versions["numpy"] = "0"
+    assert compare(DUP, NB, *problem, cv=2, random_state=0).versions["numpy"] == np.__version__
+
+
+@pytest.mark.parametrize("name", ["d2_log_loss_score", "mutual_info_score"])
+def test_scores_without_bounds_are_no_points(name):
+    X, y = np.arange(40.0)[:, None], np.repeat([0, 1], 20)
+    found = compare(DUP, TREE, X, y, cv=2, scoring={name: lambda model, X, y: 0.5}, random_state=0)
+    assert not found.unit(name).share
+    assert "points" not in str(found)

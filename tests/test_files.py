@@ -46,6 +46,13 @@ def test_a_full_disk_is_told_with_the_remedy(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_a_folder_that_is_missing_is_named(tmp_path):
+    told = f"{tmp_path / 'no' / 'a.txt'} could not be written: there is no folder {tmp_path / 'no'}, make it."
+    with pytest.raises(StorageError) as caught, atomic_write(tmp_path / "no" / "a.txt") as temporary:
+        temporary.write_text("a")
+    assert str(caught.value) == told
+
+
 def test_an_error_leaves_the_old_folder_and_no_other(tmp_path, monkeypatch):
     with atomic_folder(tmp_path / "model") as temporary:
         (temporary / "a.txt").write_text("old")

@@ -28,6 +28,10 @@ def problem(k, model=None, seed=0):
     return (model or GaussianNB()).fit(X[:150], labels[:150]), X[150:], labels[150:]
 
 
+def own_metric(y_true, y_pred):
+    return 1.0
+
+
 def score(name, *args):
     return scorers(name)[name](*args)
 
@@ -219,6 +223,21 @@ def test_names_callables_lists_and_mappings():
             "2 problems:\n- Expected `scoring` to be a scorer or the name of one, got 'balanced_acuracy': did you mean "
             "'balanced_accuracy'?\n- Expected `scoring` to be a scorer or the name of one, got 3: see "
             "sklearn.metrics.get_scorer_names().",
+        ),
+        ("r2", "'r2' is for numbers, and classes are predicted: score by 'balanced_accuracy' or 'f1_macro'."),
+        (
+            ["neg_mean_poisson_deviance", "accuracy"],
+            "'neg_mean_poisson_deviance' is for numbers, and classes are predicted: score by 'balanced_accuracy' or "
+            "'f1_macro'.",
+        ),
+        (
+            {"a": sk.f1_score, "b": sk.cohen_kappa_score, "c": own_metric},
+            "3 problems:\n"
+            + "\n".join(
+                f"- {name} is a metric and no scorer: pass `sklearn.metrics.make_scorer({name})`, which has to be told "
+                "of a loss, or of a metric of probabilities."
+                for name in ("f1_score", "cohen_kappa_score", "own_metric")
+            ),
         ),
         (
             [make_scorer(sk.accuracy_score), make_scorer(sk.f1_score)],

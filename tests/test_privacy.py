@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugWarning
 from synthaug.evaluate import attacks, nearness, rates
-from synthaug.evaluate.privacy import PrivacyRisk, privacy_risk
+from synthaug.evaluate.privacy import PrivacyRisk, _p_same, privacy_risk
 from synthaug.evaluate.resemblance import fidelity
 from synthaug.evaluate.sides import Sides
 from synthaug.images import read_images
@@ -97,6 +97,43 @@ def test_an_independent_draw_is_accused_at_most_at_the_stated_rate():
         records = [mixed(n, 3 * seed + i).iloc[:, :4] for i, n in enumerate((90, 150, 80))]
         accused += not privacy_risk(*records, random_state=seed, n_attacks=50).verdict().startswith(CLEAN)
     assert accused <= 0.05 * 40
+
+
+def test_a_holdout_of_another_time_is_told():
+    values = np.random.default_rng(0).normal(size=400)
+    table = pd.DataFrame({"day": pd.date_range("2020", periods=400), "v": values})
+    with pytest.warns(SynthaugWarning) as told:
+        privacy_risk(table[:200:2], table[1:200:2], table[200:300], random_state=0)
+    assert [str(one.message) for one in told] == [
+        "Training and holdout records differ far beyond chance in 'day': what tells them apart may be their time, "
+        "place or classes, and not the synthetic records. Draw the holdout at random from the same records as `train`, "
+        "or name the classes in `labels` if it is only their shares that differ."
+    ]
+    assert told[0].filename == __file__
+    shuffled = table.sample(frac=1, random_state=0)
+    privacy_risk(shuffled[:100], shuffled[100:200], shuffled[200:300], random_state=0)
+
+
+@pytest.mark.parametrize("column", ["town", "size", "since", "member"])
+def test_any_kind_of_column_may_tell_the_holdout_apart(column):
+    train, made, holdout = (mixed(150, seed) for seed in range(3))
+    privacy_risk(train, made, holdout, random_state=0, n_attacks=10)
+    one = train[column].dropna().iloc[0]
+    for values in (one, holdout[column].where(holdout.index < 9)):
+        other = holdout.assign(**{column: values})
+        with pytest.warns(SynthaugWarning, match=f"beyond chance in '{column}': "):
+            privacy_risk(train, made, other.astype({column: train[column].dtype}), random_state=0, n_attacks=10)
+
+
+def test_random_holdouts_are_not_told_apart():
+    """Also by numbers that are often equal, and levels that are rare or each only once."""
+    rng, least = np.random.default_rng(0), 1.0
+    for _ in range(300):
+        n, m = rng.integers(20, 300, 2)
+        for values in (rng.normal(size=n + m), rng.poisson(0.3, n + m), rng.zipf(1.3, n + m), np.arange(n + m)):
+            ours, theirs = np.split(rng.permutation(values.astype(float)), [n])
+            least = min(least, *(_p_same(ours, theirs, levels=levels) for levels in (False, True)))
+    assert least > 1e-5
 
 
 def test_a_generator_that_is_bad_but_ignorant_is_not_accused():
@@ -640,7 +677,9 @@ def test_shares_of_classes_alone_accuse_nobody():
     for seed in range(3):
         (train, y), (made, _), (held, z) = (drawn(10 * seed + i, counts) for i, counts in
                                             enumerate([(300, 20), (300, 20), (160, 160)]))  # fmt: skip
-        told.append([privacy_risk(train, made, held, labels=labels, random_state=0) for labels in (None, (y, z))])
+        with pytest.warns(SynthaugWarning, match="name the classes in `labels`"):
+            alone = privacy_risk(train, made, held, random_state=0)
+        told.append((alone, privacy_risk(train, made, held, labels=(y, z), random_state=0)))
     assert any(not found.verdict().startswith(("No sign", "Cannot tell")) for found, _ in told)
     assert all(found.verdict().startswith(("No sign", "Cannot tell")) for _, found in told)
     assert told[0][1].compared == {"train": 180, "synthetic": 320, "holdout": 180}

@@ -322,6 +322,7 @@ def test_a_large_study_stays_small():
         unit=lambda metric, minus: Unit(metric, True, minus),
         idle=dict,
         few_tested=str,
+        too_few=str,
         level=lambda metric: arms,
     )
     rng = np.random.default_rng(0)
@@ -368,6 +369,32 @@ def test_classes_of_which_hardly_any_row_is_tested_on_are_told():
     assert told not in Reader(page(found)).words()
     rare = replace(found, data={**found.data, "few_tested": {"yes": [1, 2]}})
     assert told in Reader(page(rare)).words()
+
+
+def test_nothing_is_told_as_sure_where_hardly_any_row_of_a_class_is_tested_on():
+    """The gains stay, with hollow marks."""
+    found = comparison({"ours": 0.05, "smote": 0.02, "worse": -0.05}, estimators=("forest",))
+    few = replace(found, data={**found.data, "too_few": {"yes": 5}})
+    html, words = page(few), Reader(page(few)).words()
+    told = (
+        "Cannot tell what helps balanced accuracy: too few of class yes (5 rows) are tested on, so chance passes for a "
+        "gain or a loss. Collect more of them, or judge on a test set that has at least 10."
+    )
+    assert few.verdict() == told
+    assert few.to_markdown().startswith(f"{told}\n\n| gain")
+    assert str(few).count("\n\n") == 1, "that one is not ahead of another is not told either"
+    assert f"<h1>{told}</h1>" in html
+    assert "Leave the data as they are until then." in words
+    assert few.level() == ()
+    for name in ("ours", "smote", "worse"):
+        assert f"{name} cannot tell" in words
+    classes = html[html.index('<section id="classes"') :]
+    assert "helps" in classes.partition("yes</figcaption>")[0], "there are enough rows of class no"
+    assert "helps" not in classes.partition("yes</figcaption>")[2].partition("</section>")[0]
+    amounts = {"amounts": curves()["amounts"].query("estimator != 'logistic'")}
+    assert 'class="mark gain"' in page(found, **amounts).partition('<section id="amounts"')[2]
+    assert 'class="mark gain"' not in page(few, **amounts).partition('<section id="amounts"')[2]
+    pd.testing.assert_frame_equal(few.gains(), found.gains())
 
 
 def test_scores_that_are_no_shares_have_no_points():

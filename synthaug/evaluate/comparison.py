@@ -16,7 +16,8 @@ from synthaug.errors import ParameterError, raise_problems
 from synthaug.evaluate import metrics
 from synthaug.evaluate.adapters import EstimatorArm
 from synthaug.evaluate.baselines import default_arms
-from synthaug.evaluate.paired import Split, Study, few_tested, is_pool, leaks, make_splits, score_cell
+from synthaug.evaluate.paired import Split, Study, few_tested, is_pool, leaks, make_splits, score_cell, too_few
+from synthaug.evaluate.priors import regressor_problem
 from synthaug.evaluate.results import Comparison, collect
 from synthaug.evaluate.studies import describe, identity, run_cells, versions
 from synthaug.evaluate.wording import POOLED
@@ -57,7 +58,7 @@ def compare(
             `TimeSeriesSplit()`, or a list of `(train, test)` positions.
         scoring: A scorer's name or a scorer `(estimator, X, y) -> float`, a list of these, or these by name; see
             `metrics.scorers`. Greater is better.
-        groups: `(n,)`; rows of one group are never in both parts of a split.
+        groups: `(n,)`, such as a column's values; rows of one group are never in both parts of a split.
         random_state: One seed for splits, arms and classifiers; it replaces their own `random_state`.
         n_jobs: How many cells (arm, split) run at once, as joblib counts.
         store: A folder in which every finished cell is kept, so that a study that was killed goes on when it is called
@@ -67,13 +68,14 @@ def compare(
         progress: Whether to show a bar; None shows one on a terminal where it takes more than 3 seconds.
 
     Returns:
-        The scores. An arm that raises loses the cells where it does, with a `SynthaugWarning`, and the rest goes on.
+        The scores. An arm that raises, or gives labels that `y` lacks, loses the cells where it does, with a
+            `SynthaugWarning`, and the rest goes on.
 
     Raises:
         DataError: labels or groups that do not fit the records; splits that cannot be scored; a pool that was fitted on
             test rows; "real" failed everywhere.
-        ParameterError: arms, estimators, `scoring` or `cv` that are none of the above; a `store` without
-            `random_state`.
+        ParameterError: arms, estimators, `scoring`, `groups` or `cv` that are none of the above, such as a regressor; a
+            `store` without `random_state`.
         StorageError: the store cannot be written to, or a file in it is damaged.
 
     >>> from sklearn.datasets import make_classification
@@ -91,7 +93,7 @@ def compare(
     splits = make_splits(cv, X, series, seed, groups)
     _check_pools(chosen, records, series, splits)
     skipped, data = _skipped(chosen, estimators, series.nunique()), describe(records, series)
-    data["few_tested"] = few_tested(series, splits)
+    data |= {"few_tested": few_tested(series, splits), "too_few": too_few(series, splits)}
     study = Study(records, labels, chosen, estimators, scorers, splits, skipped, seed)
     cells = [(arm, number) for arm in chosen for number in range(len(splits))]
     work = functools.partial(score_cell, study)
@@ -105,7 +107,7 @@ def compare(
         estimators=tuple(estimators),
         seed=seed,
         data=data,
-        versions=versions(),
+        versions=dict(versions()),
     )
 
 
@@ -195,6 +197,7 @@ def _estimators(estimator: Any) -> dict[str, Any]:
         for name, model in named.items()
         if isinstance(model, type) or not (hasattr(model, "fit") and hasattr(model, "predict"))
     ]
+    problems += [text for name, model in named.items() for text in regressor_problem(name, model)]
     if POOLED in named:
         problems.append(f"The estimator name {POOLED!r} is taken by the pooled gains: choose another.")
     if not named:

@@ -7,6 +7,8 @@ same classes count for every arm.
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +21,10 @@ from sklearn.metrics import average_precision_score, get_scorer, get_scorer_name
 from synthaug.errors import DataError, ParameterError, nearest, raise_problems
 from synthaug.schema import plain
 
-__all__ = ["Scorer", "brier", "class_recalls", "expected_calibration_error", "log_loss", "scorers"]
+__all__ = ["UNBOUNDED", "Scorer", "brier", "class_recalls", "expected_calibration_error", "log_loss", "scorers"]
+
+UNBOUNDED = ("d2_brier_score", "d2_log_loss_score", "mutual_info_score", "positive_likelihood_ratio")
+"""Scores that are no shares, also where all of them happen to lie in 0 to 1."""
 
 _REMEDIES = {
     "predict_proba": "wrap it in sklearn.calibration.CalibratedClassifierCV, or score by 'balanced_accuracy'",
@@ -40,13 +45,14 @@ def scorers(scoring: Any) -> dict[str, Callable[[Any, Any, Any], float]]:
     | neg_brier | - Brier score, from 0 to 2; see `brier` | yes | probabilities |
     | neg_ece | - calibration error; see `expected_calibration_error` | yes | probabilities |
 
-    Any other name of scikit-learn's is its own scorer.
+    Any other name of scikit-learn's is its own scorer, but for those of regression.
 
     Args:
         scoring: A name, a scorer `(estimator, X, y) -> float`, a list of these, or these by name.
 
     Raises:
-        ParameterError: no scorer at all, an unknown name, or two of one name.
+        ParameterError: no scorer at all, an unknown name, one of regression, a metric `(y_true, y_pred)` that is no
+            scorer, or two of one name.
         DataError: (of the scorers) an estimator without what the metric needs; test rows of a single class for a
             metric of ranks; of a class that the estimator has not seen for a metric of probabilities or ranks.
 
@@ -268,12 +274,30 @@ _OURS = {
 }
 
 
+_REGRESSION = {one for one in get_scorer_names() if re.search("error|deviance|^r2$|^explained_variance$", one)}
+
+
 def _problems(scorer: Any) -> list[str]:
-    names = sorted({*_OURS, *get_scorer_names()})
+    names = sorted({*_OURS, *get_scorer_names()} - _REGRESSION)
+    if isinstance(scorer, str) and scorer in _REGRESSION:
+        return [f"{scorer!r} is for numbers, and classes are predicted: score by 'balanced_accuracy' or 'f1_macro'."]
+    if _is_metric(scorer):
+        return [
+            f"{scorer.__name__} is a metric and no scorer: pass `sklearn.metrics.make_scorer({scorer.__name__})`, "
+            "which has to be told of a loss, or of a metric of probabilities."
+        ]
     if callable(scorer) or (isinstance(scorer, str) and scorer in names):
         return []
     hint = nearest(scorer, names, "see sklearn.metrics.get_scorer_names().")
     return [f"Expected `scoring` to be a scorer or the name of one, got {scorer!r}: {hint}"]
+
+
+def _is_metric(scorer: Any) -> bool:
+    """Whether this is a function of labels and predictions, as those of `sklearn.metrics`."""
+    if not inspect.isfunction(scorer):
+        return False
+    first = next(iter(inspect.signature(scorer).parameters), "")
+    return scorer.__module__.startswith("sklearn.metrics.") or first == "y_true"
 
 
 def _called(estimator: Any) -> str:

@@ -7,6 +7,8 @@ starts from what each arm gained on other tables with this kind of classifier, a
 from __future__ import annotations
 
 import json
+import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,9 +17,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import is_regressor
 from sklearn.pipeline import Pipeline
 
-__all__ = ["Prior", "benchmark_gains", "estimator_kind", "prior", "update"]
+from synthaug.errors import ParameterError, raise_problems
+
+__all__ = ["Prior", "benchmark_gains", "estimator_kind", "prior", "regressor_problem", "update"]
 
 _KINDS = {
     "logistic": ("LogisticRegression", "LinearSVC", "RidgeClassifier", "SGDClassifier", "LinearDiscriminantAnalysis"),
@@ -25,6 +30,13 @@ _KINDS = {
     "forest": ("RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier", "BaggingClassifier"),
     "boosting": ("HistGradientBoostingClassifier", "GradientBoostingClassifier", "XGBClassifier", "LGBMClassifier"),
     "mlp": ("MLPClassifier",),
+}
+_COUNTERPARTS = {
+    "LinearRegression": "LogisticRegression",
+    "Ridge": "RidgeClassifier",
+    "SVR": "SVC",
+    "LinearSVR": "LinearSVC",
+    "NuSVR": "NuSVC",
 }
 _KEYS = ["table", "columns", "kind", "arm", "metric"]
 _OTHER = 0.5  # weight of tables with columns of another kind than this one's
@@ -55,14 +67,51 @@ class Prior:
 def estimator_kind(estimator: Any) -> str | None:
     """Which of the benchmark's kinds of classifier this is, by its class or those it inherits from; None if it is none.
 
+    Raises:
+        ParameterError: a regressor.
+
     >>> from sklearn.linear_model import LogisticRegression
     >>> estimator_kind(LogisticRegression()), estimator_kind(None)
     ('logistic', None)
     """
+    raise_problems(regressor_problem(type(estimator).__name__, estimator), ParameterError)
     while isinstance(estimator, Pipeline):
         estimator = estimator.steps[-1][1]
     names = [one.__name__ for one in type(estimator).__mro__]
     return next((kind for name in names for kind, known in _KINDS.items() if name in known), None)
+
+
+def regressor_problem(name: str, estimator: Any) -> list[str]:
+    """What is wrong with an estimator that predicts numbers; nothing where it is not known to do so.
+
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn.svm import SVR
+    >>> regressor_problem("last", Pipeline([("scale", StandardScaler()), ("svr", SVR())]))
+    ["Expected estimator 'last' to be a classifier, got the regressor SVR: classes are predicted. Use SVC."]
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn has no tags of an object that is not its own
+        try:
+            found = is_regressor(estimator)
+        except (AttributeError, TypeError):
+            found = False
+    if not found:
+        return []
+    while isinstance(estimator, Pipeline) or hasattr(estimator, "refit"):  # a search over one
+        estimator = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator.estimator
+    other = _counterpart(type(estimator))
+    return [
+        f"Expected estimator {name!r} to be a classifier, got the regressor {type(estimator).__name__}: classes are "
+        f"predicted.{f' Use {other}.' if other else ''}"
+    ]
+
+
+def _counterpart(regressor: type) -> str | None:
+    """The name of the classifier of this kind, where it is beside the regressor."""
+    name = regressor.__name__.replace("Regressor", "Classifier")
+    around = [sys.modules.get(module) for module in (regressor.__module__, regressor.__module__.rpartition(".")[0])]
+    beside = name != regressor.__name__ and any(hasattr(module, name) for module in around)
+    return name if beside else _COUNTERPARTS.get(regressor.__name__)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
+from scipy.stats import chi2_contingency, ks_2samp
 
-from synthaug.errors import ParameterError, listed, nearest, raise_problems
+from synthaug.errors import ParameterError, SynthaugWarning, listed, nearest, raise_problems
 from synthaug.evaluate import nearness, trials
-from synthaug.evaluate.attacks import code_tables
+from synthaug.evaluate.attacks import Coded, code_tables
 from synthaug.evaluate.rates import shuffled_labels
 from synthaug.evaluate.samples import is_labelled, opened, records_in
 from synthaug.evaluate.sides import Sides
@@ -36,6 +38,8 @@ _NAMED = 3
 _TELLING = 0.5
 _SHUFFLES = 1999
 _SECRETS = 20
+_APART = 1e-6
+_RARE = 10  # of a level in both samples, below which the chi-square test is not to be trusted: they count together
 
 
 def privacy_risk(
@@ -60,7 +64,9 @@ def privacy_risk(
         train: The records that the generator was fitted on: a table, an array, or a PyTorch data set or list of images
             with their labels.
         synthetic: What it made; a `Pool` of it will do.
-        holdout: Real records of the same kind that it never saw. The smaller it is, the less can be found.
+        holdout: Real records that it never saw, drawn at random from the same ones as `train`: those of another time or
+            place look unlike all others, so that the training records seem to be known. The smaller it is, the less can
+            be found.
         features: Records -> `(n, d)` numbers in which distances mean something; needed for anything but tables and
             images. By default `table_features` of the real records, or `image_features`.
 
@@ -82,6 +88,10 @@ def privacy_risk(
     Raises:
         DataError: too few records, columns that differ, features that are no numbers, a holdout that was trained on.
         ParameterError: arguments out of range, an unknown column.
+
+    Warns:
+        SynthaugWarning: a column tells training and holdout records apart far beyond chance (p below 1e-6 in a test of
+            Kolmogorov and Smirnov, or of chi-square for levels), so that they are not drawn from the same records.
 
     >>> rng = np.random.default_rng(0)
     >>> train, holdout = pd.DataFrame(rng.normal(size=(200, 3))), pd.DataFrame(rng.normal(size=(200, 3)))
@@ -106,6 +116,7 @@ def privacy_risk(
     found = [trials.membership_risk(row) for row in membership]
     if sides.is_table:
         ours, coded, theirs = code_tables([drawn.train, drawn.synthetic, drawn.holdout])
+        _warn_of_shifts(list(drawn.train.columns), ours, theirs)
         both = replace(ours, values=np.concatenate([ours.values, theirs.values]))
         found += trials.singling_out(coded, both, halves, seed, n_attacks, level)
         found += trials.inference(coded, both, secrets, seed, n_attacks, level)
@@ -120,6 +131,36 @@ def privacy_risk(
         level=level,
         seed=seed,
     )
+
+
+def _warn_of_shifts(names: list[Any], ours: Coded, theirs: Coded) -> None:
+    """Say in which columns the training and the holdout records are no draws of the same."""
+    apart = [
+        name
+        for name, kind, a, b in zip(names, ours.kinds, ours.values.T, theirs.values.T, strict=True)
+        if _p_same(a, b, levels=kind == "level") < _APART
+    ]
+    if apart:
+        warnings.warn(
+            f"Training and holdout records differ far beyond chance in {listed(apart, _NAMED)}: what tells them apart "
+            "may be their time, place or classes, and not the synthetic records. Draw the holdout at random from the "
+            "same records as `train`, or name the classes in `labels` if it is only their shares that differ.",
+            SynthaugWarning,
+            stacklevel=3,
+        )
+
+
+def _p_same(ours: np.ndarray, theirs: np.ndarray, *, levels: bool) -> float:
+    """Whether two samples `(n,)` may be of one distribution; a gap counts as less than any number."""
+    if not levels:
+        known = [np.nan_to_num(values, nan=-np.inf) for values in (ours, theirs)]
+        return float(ks_2samp(*known, method="asymp").pvalue)
+    _, codes = np.unique(np.concatenate([ours, theirs]), return_inverse=True)
+    counts = np.array([np.bincount(part, minlength=codes.max() + 1) for part in np.split(codes, [len(ours)])])
+    rare = counts.sum(axis=0) < _RARE
+    counts = np.column_stack([counts[:, ~rare], counts[:, rare].sum(axis=1)])
+    counts = counts[:, counts.any(axis=0)]
+    return float(chi2_contingency(counts).pvalue) if counts.shape[1] > 1 else 1.0
 
 
 def _checked(labels: Any, train: Any, holdout: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from synthaug.errors import DataError, ParameterError, StorageError, SynthaugWarning, listed
 from synthaug.evaluate import stats
+from synthaug.evaluate.metrics import UNBOUNDED
 from synthaug.evaluate.wording import POOLED, SURE, Unit, markdown_table, unsettled, verdict
 from synthaug.files import read_json, write_json
 from synthaug.schema import plain
@@ -51,7 +52,8 @@ class Comparison:
         estimators: Names in order.
         seed: What to pass as `random_state` to get the same scores.
         data: What was compared on: fingerprint, n (rows), columns (names), classes (label to count), and
-            few_tested: of classes of which a split tests fewer than 3 on average, the fewest and the most.
+            few_tested: of classes of which a split tests fewer than 3 on average, the fewest and the most; too_few: of
+            classes of which all splits together test fewer than 10 rows, how many.
         versions: Of Python and packages.
 
     >>> from sklearn.datasets import make_classification
@@ -159,10 +161,16 @@ class Comparison:
         """Arms that make rows and added fewer than one for 100 real ones, and how many in a split on average.
 
         So it is where the classes are balanced and no `amount` was given: what such an arm gained says nothing of it.
+        One that adds none and has other scores than the real data alone is not idle: it changes the rows.
         """
         added = self.costs().set_index("arm")["added"]
         few = added[(added >= 0) & (added < _IDLE * self.splits["n_train"].mean())]
-        return {str(arm): float(n) for arm, n in few.items()}
+        return {str(arm): float(n) for arm, n in few.items() if n or not self._moved(str(arm))}
+
+    def _moved(self, arm: str) -> bool:
+        """Whether any score of an arm is not that of the real data alone."""
+        wide = self.scores.pivot_table("score", ["metric", "estimator", "split"], "arm")
+        return bool((wide[arm] - wide["real"]).fillna(0).any())
 
     def splits_needed(self, gain: float = 0.01) -> pd.DataFrame:
         """How many splits it takes to see a gain of this size; see `stats.splits_needed`.
@@ -184,6 +192,8 @@ class Comparison:
     def verdict(self, metric: str | None = None) -> str:
         """One sentence: which arms help or harm beyond chance, that none does, or that this cannot be told.
 
+        It cannot where fewer than 10 rows of a class are tested on.
+
         Args:
             metric: The name of a score; by default the first.
         """
@@ -193,7 +203,7 @@ class Comparison:
         return self._verdict(self.gains(), metric)
 
     def _verdict(self, gains: pd.DataFrame, metric: str) -> str:
-        return verdict(self._pooled(gains, metric), self.unit(metric), self.idle())
+        return verdict(self._pooled(gains, metric), self.unit(metric), self.idle(), self.too_few())
 
     @staticmethod
     def _pooled(gains: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -206,12 +216,12 @@ class Comparison:
             metric: The name of a score; by default the first.
 
         Returns:
-            Names; none where no arm helps beyond chance.
+            Names; none where no arm helps beyond chance, or where this cannot be told.
         """
         metric = self.metrics[0] if metric is None else metric
         helps = self._pooled(self.gains(), metric)
         helps = helps[(helps["p_holm"] < SURE) & (helps["gain"] > 0)]
-        if helps.empty:
+        if helps.empty or self.too_few():
             return ()
         best, *others = helps.sort_values("gain", ascending=False, kind="stable")["arm"]
         behind = self._pooled(self.gains(versus=best), metric).set_index("arm")["high"] if others else {}
@@ -262,7 +272,7 @@ class Comparison:
         few = self.data.get("few_tested", {})
         if not few:
             return ""
-        noun = "row" if self.data.get("columns") else "item"
+        noun = self._noun
         told = [f"{label} ({least if least == most else f'{least} to {most}'})" for label, (least, most) in few.items()]
         step = 100 / max(1, min(least for least, _ in few.values()))
         swing = step / len(self.data["classes"])
@@ -271,6 +281,16 @@ class Comparison:
             f"recall of its class by up to {step:.0f} points, scores that weigh classes alike by up to {swing:.1f}: "
             "test more of them with larger test parts, collect more, or merge classes."
         )
+
+    def too_few(self) -> str:
+        """Of which classes too few are tested for anything to be told, such as "class yes (5 rows)"; else nothing."""
+        few = self.data.get("too_few", {})
+        told = [f"{label} ({n} {self._noun}{'' if n == 1 else 's'})" for label, n in few.items()]
+        return f"class {listed(told, 5, told=str)}" if told else ""
+
+    @property
+    def _noun(self) -> str:
+        return "row" if self.data.get("columns") else "item"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""
@@ -310,7 +330,7 @@ class Comparison:
     def unit(self, metric: str, minus: str = "-") -> Unit:
         """How scores of this metric are written."""
         share = self.scores.loc[self.scores["metric"] == metric, "score"].between(0, 1).all()
-        return Unit(metric, bool(share), minus)
+        return Unit(metric, bool(share) and metric not in UNBOUNDED, minus)
 
     def _gains(
         self, rows: pd.DataFrame, value: str, versus: str, level: float, test: Callable[..., np.ndarray]

@@ -16,7 +16,7 @@ import pandas as pd
 from synthaug.arrays import is_array
 from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugWarning, listed, raise_problems
 from synthaug.evaluate.comparison import check_store
-from synthaug.evaluate.paired import Split, few_tested, make_splits
+from synthaug.evaluate.paired import Split, few_tested, make_splits, too_few
 from synthaug.evaluate.results import Comparison, collect
 from synthaug.evaluate.studies import attempt, digest, identity, measured, run_cells, versions
 from synthaug.evaluate.wording import POOLED
@@ -68,7 +68,7 @@ def compare_training(
     Other Arguments:
         seeds: How many models are trained a split, each on items that the arm made anew. Their scores are averaged.
         labels: `(n,)` classes, for stratified splits, for the check that each class that is tested on is trained on,
-            and for a note of classes of which hardly any item is tested on.
+            and to tell nothing where fewer than 10 items of a class are tested on.
         groups: `(n,)`; items of one group are never in both parts of a split.
         random_state: One seed for splits, arms and training.
         n_jobs: How many cells (arm, split, seed) run at once, as joblib counts.
@@ -126,8 +126,9 @@ def compare_training(
             "columns": [],
             "classes": {str(label): int(n) for label, n in counts.items()},
             "few_tested": {} if classes is None else few_tested(classes, places),
+            "too_few": {} if classes is None else too_few(classes, places),
         },
-        versions=versions(),
+        versions=dict(versions()),
     )
     _warn_of_losses(found)
     return found

@@ -11,13 +11,16 @@ import pandas as pd
 
 from synthaug.errors import listed
 
-__all__ = ["POOLED", "SURE", "Unit", "markdown_table", "unsettled", "verdict"]
+__all__ = ["FEWEST", "POOLED", "SURE", "Unit", "markdown_table", "unsettled", "verdict"]
 
 POOLED = "all"
 """The name under which the gains of all estimators together stand beside theirs."""
 
 SURE = 0.05
 """Holm's adjusted p-value below which a gain is told as one."""
+
+FEWEST = 10
+"""Rows of each class that have to be tested on, in all splits together, for any gain to be told as one."""
 
 _REMEDY = (
     "Without `amount`, classes only grow to the size of the largest: say how many rows to add, such as 0.5 for half as "
@@ -93,13 +96,15 @@ class Unit:
         return told if brief else f"{told} {'of' if self.share else 'in'} {self.name}"
 
 
-def verdict(pooled: pd.DataFrame, unit: Unit, idle: Mapping[str, float] | None = None) -> str:
+def verdict(pooled: pd.DataFrame, unit: Unit, idle: Mapping[str, float] | None = None, few: str = "") -> str:
     """What helps and what harms, beyond chance also after Holm's correction; that nothing does; or that none can tell.
 
     Args:
         pooled: The gains of each arm over all estimators.
         unit: Of the score.
-        idle: Arms that added no rows, or hardly any, and how many; what they gained says nothing of them.
+        idle: Arms that added no rows, or hardly any, and how many; what they gained says nothing of them unless it is
+            beyond chance (they may have taken out others).
+        few: Classes of which fewer than 10 rows are tested on: nothing can be told then.
 
     >>> row = {"arm": "vae", "gain": 0.021, "low": 0.012, "high": 0.03, "n": 10, "p_holm": 0.01}
     >>> rows = pd.DataFrame([row, {**row, "arm": "smote", "gain": 0.014}])
@@ -109,16 +114,23 @@ def verdict(pooled: pd.DataFrame, unit: Unit, idle: Mapping[str, float] | None =
     Nothing was tried: no arm added rows. Without `amount`, classes only grow to the size of the largest: say how many rows to add, such as 0.5 for half as many as there are.
     """  # noqa: E501
     still = idle or {}
-    tried = pooled[~pooled["arm"].isin(still.keys())]
+    tried = pooled[~pooled["arm"].isin(still.keys()) | (pooled["p_holm"] < SURE)]
     none = max(still.values(), default=0) == 0
     if still and tried.empty:
         return f"Nothing was tried: no arm added {'rows' if none else 'more than a few rows'}. {_REMEDY}"
     known = tried[tried["n"] > 1]
-    told = [_judged(known, unit)]
+    told = [_too_few(few, unit) if few else _judged(known, unit)]
     if known.empty:
         told = [f"Cannot tell what helps {unit.name}: no arm has scores of 2 splits or more, which an interval needs."]
     told += [f"{', '.join(still)} added {'no' if none else 'hardly any'} rows. {_REMEDY}"] if still else []
     return " ".join(told)
+
+
+def _too_few(few: str, unit: Unit) -> str:
+    return (
+        f"Cannot tell what helps {unit.name}: too few of {few} are tested on, so chance passes for a gain or a loss. "
+        f"Collect more of them, or judge on a test set that has at least {FEWEST}."
+    )
 
 
 def _judged(known: pd.DataFrame, unit: Unit) -> str:

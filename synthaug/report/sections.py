@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -37,7 +37,8 @@ class Study:
         self.comparison = comparison
         self.metrics = [str(name) for name in comparison.scores["metric"].unique()]
         self.units = {name: comparison.unit(name, MINUS) for name in self.metrics}
-        self.all_gains = comparison.gains()
+        self.few = comparison.data.get("too_few", {})
+        self.all_gains = _unsure(comparison.gains()) if self.few else comparison.gains()
         self.verdict = str(comparison.verdict())
         self.gains = self._of_metric(self.all_gains, self.metrics[0])
         self.pooled = self.gains[self.gains["estimator"] == POOLED].sort_values("gain", ascending=False, kind="stable")
@@ -67,9 +68,10 @@ class Study:
         helps = [str(row["arm"]) for row in self.pooled.to_dict("records") if meaning(row) == HELPS]
         if not (self.pooled["n"] > 1).any():
             return "Measure on more splits before you decide."
+        if not helps and self.comparison.idle():
+            return "Say how many rows to add, and measure again."
         if not helps:
-            idle = "Say how many rows to add, and measure again." if self.comparison.idle() else ""
-            return idle or f"Leave the data as they are. {self._needed()}".strip()
+            return f"Leave the data as they are{' until then.' if self.few else f'. {self._needed()}'}".strip()
         best, *others = self.comparison.level(self.metrics[0])
         if others:
             return f"Use {best}, or what costs least: it is not ahead of {listed(others, 3, told=str)} beyond chance."
@@ -146,13 +148,15 @@ class Study:
             return None
         unit, scale = Unit("recall", True, MINUS), shared_scale(rows)
         panels, more = _capped(
-            [
-                forest(_class_name(label), self._ordered(part), scale, unit)
-                for label, part in rows.groupby("label", sort=False)
-            ]
+            [forest(_class_name(label), self._ordered(part), scale, unit) for label, part in self._by_label(rows)]
         )
         text = "The gain in recall, in points: in the share of the rows of a class that are recognised as such."
         return Section("classes", "Who gains, and who pays", text, panels, note=_sentences(_ALONE, _cut(panels), more))
+
+    def _by_label(self, rows: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
+        """The rows of each class, none of them sure where it has too few test rows."""
+        for label, part in rows.groupby("label", sort=False):
+            yield label, _unsure(part) if str(label) in self.few else part
 
     def amounts(self, frame: pd.DataFrame | None) -> Section | None:
         """The gain against the amount that is added."""
@@ -174,7 +178,7 @@ class Study:
 
     def _curves(self, frame: pd.DataFrame, x: str, bend: Callable[[float], float]) -> tuple[tuple[Panel, ...], str]:
         """A panel an arm, or an estimator where there is one arm."""
-        points = self._of_metric(frame, self.metrics[0])
+        points = self._of_metric(_unsure(frame) if self.few else frame, self.metrics[0])
         by = "arm" if "arm" in points else "estimator"
         points = _pooled(points) if by == "arm" or points["estimator"].nunique() == 2 else points  # one, and "all"
         scale = shared_scale(points, reach=math.inf)
@@ -251,6 +255,11 @@ def _pooled(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows that pool the estimators, or those of the first where none do."""
     names = [*rows["estimator"].unique(), POOLED]
     return rows[rows["estimator"] == (POOLED if POOLED in names[:-1] else names[0])]
+
+
+def _unsure(gains: pd.DataFrame) -> pd.DataFrame:
+    """The same, of which none is told as sure."""
+    return gains.assign(p_holm=math.nan)
 
 
 def _class_name(label: Any) -> str:
