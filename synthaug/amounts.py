@@ -10,13 +10,15 @@ import numpy as np
 from imblearn.utils import check_sampling_strategy
 
 from synthaug.errors import ParameterError, raise_problems
-from synthaug.labels import Labels
+from synthaug.labels import Labels, by_label
 
-__all__ = ["MOST", "Amount", "Strategy", "synthetic_counts"]
+__all__ = ["MOST", "Amount", "Strategy", "about_share", "synthetic_counts"]
 
 Strategy = str | float | Mapping[Any, int] | Callable[..., Mapping[Any, int]]
 MOST = 10**12  # records: no machine holds more, and a greater number is a slip
 Amount = int | float | Mapping[Any, int] | None
+_WORDS = ("auto", "minority", "not minority", "not majority", "all")
+_USUAL = 20.0  # beyond it, a share may be meant as a number of records
 
 
 def synthetic_counts(
@@ -24,7 +26,6 @@ def synthetic_counts(
     *,
     sampling_strategy: Strategy = "auto",
     amount: Amount = None,
-    sampling_type: str = "over-sampling",
 ) -> dict[Any, int]:
     """The number of synthetic records of every class of `y`, in the order of the classes.
 
@@ -35,7 +36,6 @@ def synthetic_counts(
         amount: If given, how many records to add on top of all real ones instead: an int is the total and a float the
             total as a share of `n`, both spread evenly over the classes (the first classes take the remainder);
             `{label: number}` is exact.
-        sampling_type: imbalanced-learn's kind of sampler.
 
     Raises:
         DataError: labels that `check_labels` refuses.
@@ -52,6 +52,12 @@ def synthetic_counts(
     synthaug.errors.ParameterError: Unknown label 'c' in `amount`: known are 'a', 'b'.
     """
     coding = Labels.of(y)
+    known = sampling_strategy in _WORDS if isinstance(sampling_strategy, str) else callable(sampling_strategy)
+    if not known and not isinstance(sampling_strategy, Real | Mapping):
+        raise ParameterError(
+            f"Expected `sampling_strategy` to be {', '.join(map(repr, _WORDS))}, a ratio for two classes, "
+            f"{{label: size}} or a function of the labels, got {sampling_strategy!r}."
+        )
     if amount is not None:
         if not (isinstance(sampling_strategy, str) and sampling_strategy == "auto"):
             raise ParameterError(
@@ -62,7 +68,7 @@ def synthetic_counts(
     codes = coding.encode(y)
     by_label = _strategy_of_labels(coding, sampling_strategy, y)
     try:
-        counts = check_sampling_strategy(by_label, codes, sampling_type)
+        counts = check_sampling_strategy(by_label, codes, "over-sampling")
     except ValueError as error:
         raise ParameterError(
             f"The `sampling_strategy` {sampling_strategy!r} does not fit the labels. {error}"
@@ -70,17 +76,36 @@ def synthetic_counts(
     return {label: int(counts.get(code, 0)) for code, label in enumerate(coding.classes)}
 
 
+def about_share(amount: Amount, n: int) -> list[str]:
+    """What to say of an amount, on top of `n` records, that is a share above 20; nothing of any other.
+
+    >>> about_share(500.0, 80)
+    ['An `amount` of 500.0 is 500 times the records there are, 40,000: if 500 records were meant, pass `amount=500`.']
+    >>> about_share(2.0, 80), about_share(500, 80)
+    ([], [])
+    """
+    if not isinstance(amount, Real) or isinstance(amount, Integral) or not _USUAL < amount <= MOST:
+        return []
+    share = float(amount)
+    return [
+        f"An `amount` of {share} is {share:g} times the records there are, {share * n:,.0f}: if {share:.0f} records "
+        f"were meant, pass `amount={share:.0f}`."
+    ]
+
+
 def _strategy_of_labels(coding: Labels, strategy: Strategy, y: Any) -> Any:
     """The strategy with codes for labels: imbalanced-learn then needs to compare and sort integers only."""
     sizes = strategy(y) if callable(strategy) else strategy
     if not isinstance(sizes, Mapping):
         return sizes
+    sizes = by_label(sizes)
     raise_problems(_problems(coding.classes, sizes, "sampling_strategy"), ParameterError)
     return {coding.classes.index(label): int(size) for label, size in sizes.items()}
 
 
 def _added(classes: tuple[Any, ...], n: int, amount: int | float | Mapping[Any, int]) -> dict[Any, int]:
     if isinstance(amount, Mapping):
+        amount = by_label(amount)
         raise_problems(_problems(classes, amount, "amount"), ParameterError)
         return {label: int(amount.get(label, 0)) for label in classes}
     if isinstance(amount, bool) or not isinstance(amount, Real) or not 0 <= amount <= MOST:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synthaug.amounts import Amount, Strategy, synthetic_counts
+from synthaug.amounts import Amount, Strategy, about_share, synthetic_counts
 from synthaug.auto import AutoResampler, default_candidates
+from synthaug.decisions import inner_splits
 from synthaug.errors import heard, tell
 from synthaug.labels import Labels, check_labels
 from synthaug.mix.frame import check_table, grow_frame
@@ -25,6 +26,7 @@ NOTHING_ADDED = (
     "No row was added: every class has the size that it shall reach (by default that of the largest). Say how many "
     "rows to add with `amount`, such as 0.5 for half as many as there are."
 )
+_TOLD_BEFORE = "An `amount` of "
 _CODEC = re.compile(r"`(TableCodec\(.*?\))`")  # advice about identifiers: here, a codec comes in a synthesizer
 
 
@@ -67,13 +69,16 @@ def augment(
         ParameterError: an argument outside what is allowed.
 
     Warns:
-        SynthaugWarning: nothing was added, since the classes have the sizes asked for; columns that are left out.
+        SynthaugWarning: nothing was added, since the classes have the sizes asked for; columns that are left out, or
+            hold numbers as text or objects; an `amount` that is a share above 20.
 
     >>> df = pd.DataFrame({"size": [1.0, 1.2, 1.1, 1.3, 5.1, 5.0], "kind": ["small"] * 4 + ["big"] * 2})
     >>> grown = augment(df, "kind", flag="synthetic", random_state=0)
     >>> len(grown), grown["kind"].value_counts().to_dict(), int(grown["synthetic"].sum())
     (8, {'small': 4, 'big': 4}, 2)
     """
+    check_table(df, target, flag)
+    tell(about_share(amount, len(df)))  # before the work, which may be long
     with heard() as told:
         if estimator is not None:
             grown = _chosen(
@@ -99,6 +104,7 @@ def augment(
             )
             if growth is None and amount is None:
                 tell([NOTHING_ADDED])
+    told = [text for text in told if not text.startswith(_TOLD_BEFORE)]
     tell(_CODEC.sub(r"`synthesizer=Synthesizer(\1)`", text) for text in told)
     return grown
 
@@ -115,13 +121,13 @@ def _chosen(
     seed: int,
 ) -> pd.DataFrame:
     """The table with the rows that help this classifier, if any do. Inside, labels are codes."""
-    check_table(df, target, flag)
     grown = df.reset_index(drop=True)
     labels, records = check_labels(grown[target], name=target), grown.drop(columns=[target])
     coding = Labels.of(labels)
     counts = synthetic_counts(labels, sampling_strategy=sampling_strategy, amount=amount)  # refuses what does not fit
     if not any(counts.values()) and amount is None:
         tell([NOTHING_ADDED])
+    inner_splits(None, records, pd.Series(labels.tolist()), seed)  # refuses a class too small by its label
     candidates = {**default_candidates(random_state=seed), "vae": ours}
     for candidate in candidates.values():
         candidate.set_params(

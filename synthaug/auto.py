@@ -16,7 +16,7 @@ from synthaug.errors import DataError, ParameterError, heard, tell
 from synthaug.evaluate import metrics
 from synthaug.evaluate.baselines import ClassGaussian, Smote
 from synthaug.evaluate.comparison import Comparison, compare
-from synthaug.evaluate.estimators import preparation
+from synthaug.evaluate.estimators import Preparation, preparation
 from synthaug.evaluate.paired import Split, seeded
 from synthaug.evaluate.priors import Prior, estimator_kind, prior
 from synthaug.evaluate.signal import label_signal
@@ -244,10 +244,10 @@ def _check_estimators(estimators: Mapping[str, Any], records: Any, labels: pd.Se
             raise ParameterError(f"Expected `estimator` to be an object with `fit` and `predict`, got {model!r}.")
         problem, _ = attempt(seeded(model, seed).fit, records, labels)
         if problem is not None:
-            raise DataError(
-                f"{type(model).__name__} cannot be fitted on the records as they are ({problem}). Put what prepares "
-                "them before it, for example `make_pipeline(synthaug.preparation(), model)`."
-            )
+            remedy = "Put what prepares them before it, for example `make_pipeline(synthaug.preparation(), model)`."
+            if any(isinstance(part, Preparation) for part in getattr(model, "get_params", dict)().values()):
+                remedy = "Convert or drop the columns that it cannot take."
+            raise DataError(f"{type(model).__name__} cannot be fitted on the records as they are ({problem}). {remedy}")
 
 
 def _resamples(candidate: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from synthaug.evaluate.comparison import Comparison
     from synthaug.mix.grow import Growth
     from synthaug.synthesizer import Synthesizer
+    from synthaug.tables import CsvForm
 
 __all__ = ["app", "main"]
 
 MOST_SHARE = 10.0  # beyond it, a share is more likely a number of rows written with a point
-TABLES = (".csv", ".parquet")
 MODEL, POOL = "synthesizer.json", "_manifest.json"  # the files by which folders of ours are known
 PAGE, COMPARISON, GAINS = "index.html", "comparison.json", "gains.csv"
-_FOR_PYTHON = re.compile(r"Keep them with `TableCodec\(.*\)`\.")
+_FOR_PYTHON = re.compile(r"Keep them with `TableCodec\(.*\)`\."), re.compile(r"Convert them, for .*'category'\}\)`\.")
 _KEEP_THEM, _DROP_THEM = "Keep them with --keep-identifiers.", "Drop them from the table."
+_EMPTY_CELLS = "In the file, leave the cells that hold no number empty."
+_OR_LABELS = "a number or label=number,..."
 _PAIR = re.compile(r"(.*?)=([^=,]*)(?:,|$)", re.DOTALL)  # a label may hold commas and equals signs
 
 app = typer.Typer(
@@ -38,14 +40,19 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Table = Annotated[Path, typer.Argument(help="The table: .csv or .parquet, training rows only.")]
+Table = Annotated[Path, typer.Argument(help="The table: .csv, .csv.gz, .tsv or .parquet, training rows only.")]
 Target = Annotated[str, typer.Option("--target", "-t", help="The column that holds the class.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the output if it exists.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same rows.")]
 Model = Annotated[str, typer.Option("--generator", "-g", help="vae or gan.")]
 PerClass = Annotated[bool, typer.Option("--per-class", help="Train one network a class.")]
-Separator = Annotated[str, typer.Option("--sep", help="What separates the cells of a CSV file, such as ';' or '\\t'.")]
+Separator = Annotated[
+    str | None,
+    typer.Option("--sep", help="What separates the cells of a CSV file, such as ';'; by default ',' (.tsv: a tab)."),
+]
+Decimal = Annotated[str, typer.Option("--decimal", help="The decimal mark of a CSV file, '.' or ','.")]
+Encoding = Annotated[str, typer.Option("--encoding", help="How the text of a CSV file is encoded, such as latin-1.")]
 Identifiers = Annotated[
     bool, typer.Option("--keep-identifiers", help="Learn also text columns in which hardly a value repeats, as levels.")
 ]
@@ -83,21 +90,24 @@ def augment(
     generator: Model = "vae",
     per_class: PerClass = False,
     keep_identifiers: Identifiers = False,
-    sep: Separator = ",",
+    sep: Separator = None,
+    decimal: Decimal = ".",
+    encoding: Encoding = "utf-8",
     steps: Steps = None,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
     """Append generated rows to a table; the rows you have come first, untouched."""
     with _errors():
+        from synthaug.tables import TABLES, find_column, read_table, write_table
+
         _free(output, force, TABLES)
         from synthaug.augmenting import NOTHING_ADDED
         from synthaug.errors import tell
         from synthaug.mix.frame import grow_frame
         from synthaug.selection import Agreement, Distance
-        from synthaug.tables import find_column, read_table, write_table
 
-        read = read_table(table, sep=_separator(sep))
+        read = read_table(table, form=_form(sep, decimal, encoding))
         df = read.frame
 
         column = find_column(df, target)
@@ -131,7 +141,9 @@ def fit(
     generator: Model = "vae",
     per_class: PerClass = False,
     keep_identifiers: Identifiers = False,
-    sep: Separator = ",",
+    sep: Separator = None,
+    decimal: Decimal = ".",
+    encoding: Encoding = "utf-8",
     steps: Steps = None,
     seed: Seed = 0,
     force: Force = False,
@@ -140,9 +152,14 @@ def fit(
     """Learn a table and save the synthesizer in a folder."""
     with _errors():
         _free(output, force, MODEL)
+        from synthaug.errors import listed, tell
         from synthaug.tables import find_column, read_table
 
-        df = read_table(table, sep=_separator(sep)).frame
+        read = read_table(table, form=_form(sep, decimal, encoding))
+        df = read.frame
+        if read.days:
+            days = listed(list(read.days))
+            tell([f"The columns {days} hold dates: `synthaug sample` gives them a time, 00:00, in .parquet files."])
 
         column = find_column(df, target)
         synthesizer = _synthesizer(generator, per_class, steps, seed, keep_identifiers)
@@ -159,15 +176,16 @@ def sample(
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
-    """Draw rows: into a .csv or .parquet file, or into a pool, a folder with a name without a point."""
+    """Draw rows: into a .csv, .csv.gz, .tsv or .parquet file, or into a pool, a folder with a name without a point."""
     with _errors():
+        from synthaug.tables import TABLES, write_table
+
         _free(output, force, TABLES if output.suffix else POOL)
         from synthaug.synthesizer import Synthesizer
-        from synthaug.tables import write_table
 
         synthesizer = Synthesizer.load(model)
         wanted = _counts(counts, synthesizer.labels_.classes)
-        if output.suffix in TABLES:
+        if output.suffix:
             write_table(synthesizer.sample(wanted, random_state=seed).to_dataframe(), output)
         else:
             _fill_pool(synthesizer, wanted, output, seed, force)
@@ -218,7 +236,9 @@ def compare(
     privacy: Annotated[bool, typer.Option("--privacy", help="Also measure what generated rows give away.")] = False,
     store: Annotated[Path | None, typer.Option(help="A folder from which an interrupted study goes on.")] = None,
     jobs: Annotated[int, typer.Option(help="How many cells run at once; -1 is one a core.")] = -1,
-    sep: Separator = ",",
+    sep: Separator = None,
+    decimal: Decimal = ".",
+    encoding: Encoding = "utf-8",
     force: Force = False,
 ) -> None:
     """Measure what each way to enlarge a training set adds, and write a report into a folder."""
@@ -228,10 +248,10 @@ def compare(
         from synthaug.tables import read_table
 
         given = {"target": target, "arms": arm, "estimators": estimator, "metrics": metric, "folds": folds}
-        size = None if amount is None else _number(amount, "--amount")
+        size = None if amount is None else _size(amount, "a number of rows or a share such as 0.5")
         more = {"groups": groups, "seed": seed, "title": title, "fidelity": fidelity, "privacy": privacy}
         study = StudyConfig.of(config, **given, amount=size, **more)
-        df = read_table(table, sep=_separator(sep)).frame
+        df = read_table(table, form=_form(sep, decimal, encoding)).frame
         found = measure(study, df, store=store, n_jobs=jobs)
         _write_study(study, df, found, output, force, table.name)
         typer.echo(found.to_markdown())
@@ -282,26 +302,30 @@ def _errors(identifiers: str = _KEEP_THEM) -> Iterator[None]:
 
     `identifiers` is the advice about them, which the library gives for Python.
     """
+
+    def told(text: object) -> str:
+        return _FOR_PYTHON[1].sub(_EMPTY_CELLS, _FOR_PYTHON[0].sub(identifiers, str(text)))
+
     try:
-        with _warnings(identifiers):
+        with _warnings(told):
             yield
     except Exception as error:
         from synthaug.errors import SynthaugError
 
         if not isinstance(error, SynthaugError | OSError):
             raise
-        typer.secho(f"Error: {_FOR_PYTHON.sub(identifiers, str(error))}", fg=typer.colors.RED, err=True)
+        typer.secho(f"Error: {told(error)}", fg=typer.colors.RED, err=True)
         raise typer.Exit(1) from None
 
 
 @contextmanager
-def _warnings(identifiers: str) -> Iterator[None]:
+def _warnings(told: Callable[[object], str]) -> Iterator[None]:
     """What the library warns of, as one line; other warnings as they are."""
     from synthaug.errors import SynthaugWarning
 
     def show(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
         if issubclass(category, SynthaugWarning):
-            typer.secho(f"Warning: {_FOR_PYTHON.sub(identifiers, str(message))}", fg=typer.colors.YELLOW, err=True)
+            typer.secho(f"Warning: {told(message)}", fg=typer.colors.YELLOW, err=True)
         else:
             show_others(message, category, *args, **kwargs)
 
@@ -314,12 +338,13 @@ def _warnings(identifiers: str) -> Iterator[None]:
 def _free(path: Path, force: bool, kind: str | tuple[str, ...]) -> None:
     """Refuse an output that cannot be written, before any work is done.
 
-    `kind` says what goes there: files with one of these suffixes, or a folder that holds a file of this name.
+    `kind` says what goes there: files with one of these endings, or a folder that holds a file of this name.
     """
     from synthaug.errors import FileExistsSynthaugError, StorageError
 
-    if isinstance(kind, tuple) and path.suffix not in kind:
-        raise StorageError(f"Expected an output that ends in {' or '.join(kind)}, got {path}.")
+    if isinstance(kind, tuple) and not path.name.endswith(kind):
+        endings = " or ".join(filter(None, [", ".join(kind[:-1]), kind[-1]]))
+        raise StorageError(f"Expected an output that ends in {endings}, got {path}.")
     if not path.parent.is_dir():
         raise StorageError(f"There is no folder {path.parent}: make it first, or choose another output.")
     if path.exists() and not force:
@@ -328,13 +353,10 @@ def _free(path: Path, force: bool, kind: str | tuple[str, ...]) -> None:
         raise FileExistsSynthaugError(f"{path} was not written by this command, and --force spares it: choose another.")
 
 
-def _separator(text: str) -> str:
-    from synthaug.errors import ParameterError
+def _form(sep: str | None, decimal: str, encoding: str) -> CsvForm:
+    from synthaug.tables import CsvForm
 
-    sep = text.replace("\\t", "\t")
-    if len(sep) != 1 or sep.isalnum() or sep in '"\r\n':
-        raise ParameterError(f"Expected --sep to be one character such as ';' or '\\t', got {text!r}.")
-    return sep
+    return CsvForm(sep and sep.replace("\\t", "\t"), decimal, encoding)
 
 
 def _synthesizer(generator: str, per_class: bool, steps: int | None, seed: int, keep_identifiers: bool) -> Synthesizer:
@@ -360,17 +382,19 @@ def _amount(text: str | None, labels: pd.Series) -> Any:
     if text is None:
         return None
     if "=" not in text:
-        amount = _number(text, "--amount")
-        if isinstance(amount, float) and MOST_SHARE < amount < float("inf"):
-            from synthaug.errors import ParameterError
-
-            raise ParameterError(
-                f"Expected --amount to be a whole number of rows or a share such as 0.5, got {text!r}."
-            )
-        return amount
+        return _size(text, _OR_LABELS)
     from synthaug.labels import Labels
 
     return _counts(text, Labels.of(labels).classes)
+
+
+def _size(text: str, kind: str) -> int | float:
+    amount = _number(text, "--amount", kind)
+    if isinstance(amount, float) and MOST_SHARE < amount < float("inf"):
+        from synthaug.errors import ParameterError
+
+        raise ParameterError(f"Expected --amount to be a whole number of rows or a share such as 0.5, got {text!r}.")
+    return amount
 
 
 def _counts(text: str, classes: Any) -> Any:
@@ -378,7 +402,7 @@ def _counts(text: str, classes: Any) -> Any:
     from synthaug.errors import ParameterError
 
     if "=" not in text:
-        return _number(text, "--counts")
+        return _number(text, "--counts", _OR_LABELS)
     known = {str(label): label for label in classes}
     pairs = _PAIR.findall(text)
     if "".join(f"{label}={number}," for label, number in pairs) != text.removesuffix(",") + ",":
@@ -393,13 +417,13 @@ def _counts(text: str, classes: Any) -> Any:
     return counts
 
 
-def _number(text: str, what: str) -> int | float:
+def _number(text: str, what: str, kind: str = "a number") -> int | float:
     from synthaug.errors import ParameterError
 
     try:
         return int(text) if text.strip().lstrip("-").isdigit() else float(text)
     except ValueError:
-        raise ParameterError(f"Expected {what} to be a number or label=number,..., got {text!r}.") from None
+        raise ParameterError(f"Expected {what} to be {kind}, got {text!r}.") from None
 
 
 def _about_selection(growth: Growth) -> str:

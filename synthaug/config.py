@@ -30,6 +30,7 @@ __all__ = ["ARMS", "ESTIMATORS", "StudyConfig", "closer_look", "examples", "meas
 ARMS = (*(name for name in default_arms() if name != "real"), "vae", "gan")
 ESTIMATORS = tuple(default_estimators())
 _MOST_BYTES, _MOST_NAMES, _LONGEST = 64 * 1024, 50, 200
+_COMMAND = ("output", "store", "jobs", "sep", "decimal", "encoding", "force", "config")  # what is no part of a study
 _SEVERAL = {"arm": "arms", "estimator": "estimators", "metric": "metrics"}  # one word for what may be called either
 
 
@@ -96,9 +97,7 @@ class StudyConfig:
         """
         known = [field.name for field in fields(cls)]
         found = {} if file is None else _in_the_plural(_read(file))
-        raise_problems(
-            (f"Unknown key {key!r}: {nearest(key, known)}" for key in found if key not in known), ParameterError
-        )
+        raise_problems((_unknown(key, known) for key in found if key not in known), ParameterError)
         found |= {
             key: value for key, value in given.items() if value is not None and value != [] and value is not False
         }
@@ -301,6 +300,12 @@ def _in_the_plural(found: dict[str, Any]) -> dict[str, Any]:
             if one in found and several in found]  # fmt: skip
     raise_problems(both, ParameterError)
     return {_SEVERAL.get(key, key): value for key, value in found.items()}
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    if key in _COMMAND:
+        return f"`{key}` cannot stand in the file, which says what to measure: give --{key} on the command line."
+    return f"Unknown key {key!r}: {nearest(key, known)}"
 
 
 def _name_problems(what: str, names: Any, known: Iterable[str] | None) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from synthaug.arrays import as_array, is_array
-from synthaug.errors import DataError, DataTypeError, SynthaugWarning
+from synthaug.errors import DataError, DataTypeError, ParameterError, SynthaugWarning, listed
 from synthaug.schema import dtype_from_plain, dtype_to_plain, is_storable, is_whole, plain
 
-__all__ = ["Labels", "check_labels", "check_target", "is_one_hot", "scalar", "warn_of_many"]
+__all__ = ["Labels", "by_label", "check_labels", "check_target", "is_one_hot", "scalar", "warn_of_many"]
 
 _SCALARS = (bool, int, float, str)
 _MANY = 10  # classes from which there may be too many
@@ -112,6 +113,21 @@ def scalar(value: Any) -> Any:
     (3, 0.5, 'a')
     """
     return value.item() if is_array(value) and value.shape in ((), (1,)) else plain(value)
+
+
+def by_label(numbers: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Numbers by label, both as plain Python values where they are scalars of numpy or Tensors of one value.
+
+    Raises:
+        ParameterError: several numbers for one label, which different Tensors can hold.
+
+    >>> by_label({np.int64(3): np.array(0.5)})
+    {3: 0.5}
+    """
+    several = [label for label, n in Counter(map(scalar, numbers)).items() if n > 1]
+    if several:
+        raise ParameterError(f"Expected one number for each label, got several for {listed(several)}: leave one.")
+    return {scalar(label): scalar(number) for label, number in numbers.items()}
 
 
 def is_one_hot(labels: Any, axis: int | None = -1) -> bool:

@@ -15,9 +15,11 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import validate_data
 
-from synthaug.amounts import Amount, Strategy, synthetic_counts
+from synthaug.amounts import Amount, Strategy, about_share, synthetic_counts
+from synthaug.errors import tell
 from synthaug.labels import check_target
 from synthaug.rng import RandomState, as_seed
+from synthaug.tables import check_unique
 
 __all__ = ["RowSampler"]
 
@@ -61,7 +63,9 @@ class RowSampler(BaseOverSampler):
         """Make `counts[label]` rows of each label, with the columns and dtypes of `frame` (all real rows)."""
 
     def fit_resample(self, X: Any, y: Any, **params: Any) -> Any:
-        """See imbalanced-learn; labels in one dimension are checked first, so that errors name the remedy."""
+        """See imbalanced-learn; names and labels are checked first, so that errors name the remedy."""
+        if isinstance(X, pd.DataFrame):
+            check_unique(X)
         if y is not None and getattr(y, "ndim", 1) == 1:
             check_target(y, X if isinstance(X, pd.DataFrame) else None)
         return super().fit_resample(X, y, **params)
@@ -75,6 +79,7 @@ class RowSampler(BaseOverSampler):
         return X, y, binarize_y
 
     def _fit_resample(self, X: Any, y: np.ndarray) -> tuple[Any, np.ndarray]:
+        tell(about_share(self.amount, len(y)))
         self.sampling_strategy_ = synthetic_counts(y, sampling_strategy=self.sampling_strategy, amount=self.amount)
         frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X, dtype=X.dtype).infer_objects()
         frame = frame.reset_index(drop=True)

@@ -46,7 +46,7 @@ from synthaug.generators.training import Training
 from synthaug.generators.vae import ConditionalVAE
 from synthaug.generators.warp import ConditionalWarp
 from synthaug.images import ImageRecords, read_images
-from synthaug.labels import Labels, check_labels, warn_of_many
+from synthaug.labels import Labels, by_label, check_labels, warn_of_many
 from synthaug.pool import Pool, Source
 from synthaug.records import join
 from synthaug.rng import RandomState, as_seed, derive, isolated, torch_rng
@@ -348,7 +348,7 @@ class Synthesizer(BaseEstimator):
             share, rest = divmod(int(counts), len(self.classes_))
             wanted: dict[Any, int] = {c: share + (i < rest) for i, c in enumerate(self.labels_.classes)}
         elif isinstance(counts, Mapping):
-            wanted = dict(counts)
+            wanted = by_label(counts)
         else:
             raise ParameterError(f"Expected `counts` to be an int or a dict of label to int, got {counts!r}.")
         for label, n in wanted.items():

@@ -2,24 +2,78 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import gzip
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from synthaug.errors import DataError, DataTypeError, StorageError, SynthaugWarning, nearest
+from synthaug.errors import DataError, DataTypeError, ParameterError, StorageError, SynthaugWarning, listed, nearest
 from synthaug.files import atomic_write
 
-__all__ = ["TableFile", "check_levels", "find_column", "read_table", "write_table"]
+__all__ = [
+    "TABLES",
+    "CsvForm",
+    "TableFile",
+    "check_levels",
+    "check_unique",
+    "find_column",
+    "read_table",
+    "write_table",
+]
 
+TABLES = (".csv", ".csv.gz", ".tsv", ".parquet")
 _LEADING_ZERO = r"[+-]?0\d+"  # a code rather than a number: a postcode, an account
 _DATE = r"\d{4}-\d\d-\d\d"
 _MOMENT = _DATE + r"[ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?"
+
+
+@dataclass(frozen=True)
+class CsvForm:
+    """How a CSV file is written.
+
+    Args:
+        sep: What separates cells; None for a comma, in .tsv files a tab.
+        decimal: What separates the whole part of a number from the rest, "." or ",".
+        encoding: The name of the encoding, as Python knows it.
+
+    Raises:
+        ParameterError: a value that is not allowed.
+
+    >>> CsvForm(encoding="utf-9")
+    Traceback (most recent call last):
+    ...
+    synthaug.errors.ParameterError: Expected the encoding to be one such as utf-8, latin-1, cp1252 or utf-16, got 'utf-9'.
+    """  # noqa: E501
+
+    sep: str | None = None
+    decimal: str = "."
+    encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        if self.sep is not None and (len(self.sep) != 1 or self.sep.isalnum() or self.sep in '"\r\n'):
+            raise ParameterError(f"Expected --sep to be one character such as ';' or '\\t', got {self.sep!r}.")
+        if self.decimal not in (".", ","):
+            raise ParameterError(f"Expected --decimal to be '.' or ',', got {self.decimal!r}.")
+        try:
+            "".encode(self.encoding)
+        except (LookupError, ValueError):
+            raise ParameterError(
+                f"Expected the encoding to be one such as utf-8, latin-1, cp1252 or utf-16, got {self.encoding!r}."
+            ) from None
+
+    def separator(self, path: Path) -> str:
+        """What separates the cells of this file.
+
+        >>> CsvForm().separator(Path("a.csv")), CsvForm(";").separator(Path("a.tsv"))
+        (',', ';')
+        """
+        return self.sep or ("\t" if path.suffix == ".tsv" else ",")
 
 
 @dataclass(frozen=True)
@@ -29,29 +83,41 @@ class TableFile:
     Args:
         frame: The table with the types that its values have.
         text: For a CSV file, every cell as it stands there.
-        sep: What separates its cells.
+        form: How it is written, if it is a CSV file, and how one is written that is made of it.
+        days: The columns of a Parquet file that hold dates without a time, which are moments in `frame`, and the dtypes
+            that they had.
     """
 
     frame: pd.DataFrame
     text: pd.DataFrame | None = None
-    sep: str = ","
+    form: CsvForm = CsvForm()
+    days: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_table(path: Path, *, sep: str = ",") -> TableFile:
-    """Read a .csv file, its cells separated by `sep`, or a .parquet file.
+def read_table(path: Path, *, form: CsvForm = CsvForm()) -> TableFile:
+    """Read a .csv, .csv.gz or .tsv file, which is written in this form, or a .parquet file.
 
     In a CSV file whole numbers, decimals, true/false and ISO dates get their types; numbers with leading zeros are
     codes and stay text.
 
     Raises:
         StorageError: another kind of file, or one that cannot be read.
-        DataError: two columns of one name; a CSV file with another separator.
+        DataError: two columns of one name; a CSV file with another separator; a Parquet file with decimals.
+
+    Warns:
+        SynthaugWarning: columns of text that are numbers with another decimal mark; a column of row numbers; a Parquet
+            file with an index.
     """
-    readers: dict[str, Callable[[Path], TableFile]] = {".csv": partial(_read_csv, sep=sep), ".parquet": _read_parquet}
-    if path.suffix not in readers:
-        raise StorageError(f"Expected a .csv or .parquet file, got {path}: convert it first.")
+    if not path.name.endswith(TABLES):
+        raise StorageError(f"Expected a .csv, .csv.gz, .tsv or .parquet file, got {path}: convert it first.")
+    reader = _read_parquet if path.suffix == ".parquet" else _read_csv
     try:
-        return readers[path.suffix](path)
+        return reader(path, form=form)
+    except UnicodeDecodeError as error:
+        raise StorageError(
+            f"{path} cannot be read as {form.encoding} (byte 0x{error.object[error.start]:02x}): say how it is "
+            "encoded, for example with `--encoding latin-1`, `--encoding cp1252` or `--encoding utf-16`."
+        ) from None
     except (StorageError, DataError):
         raise
     except FileNotFoundError:
@@ -60,7 +126,7 @@ def read_table(path: Path, *, sep: str = ",") -> TableFile:
         raise StorageError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # whatever a parser makes of a damaged file
         raise StorageError(
-            f"{path} cannot be read as {path.suffix[1:]}: {error}. Is it whole, and of that format?"
+            f"{path} cannot be read as {_kind(path)[1:]}: {error}. Is it whole, and of that format?"
         ) from error
 
 
@@ -95,27 +161,59 @@ def check_levels(table: pd.DataFrame) -> None:
         )
 
 
+def check_unique(table: pd.DataFrame) -> None:
+    """Refuse names that come more than once.
+
+    >>> check_unique(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+    Traceback (most recent call last):
+    ...
+    synthaug.errors.DataError: The column names 'a' come more than once: rename or drop the repeats.
+    """
+    if not table.columns.is_unique:
+        repeated = table.columns[table.columns.duplicated()].unique().tolist()
+        raise DataError(f"The column names {listed(repeated)} come more than once: rename or drop the repeats.")
+
+
 def write_table(df: pd.DataFrame, path: Path, *, above: TableFile | None = None) -> None:
-    """Write a table whole or not at all, to .csv or .parquet.
+    """Write a table whole or not at all, to a file that `read_table` takes.
 
     Args:
         df: The table.
         path: Where to.
         above: Where the first rows of `df` come from. From CSV to CSV they are written as they stand there, and the
-            other rows in their manner (separator, dates, true and false, the mark of a missing value).
+            other rows in their manner (decimal mark, dates, true and false, the mark of a missing value).
     """
+    above = above or TableFile(df)
+    if above.days:
+        df = df.copy()
+        for name, dtype in above.days.items():
+            df[name] = df[name].dt.date.astype(object).where(df[name].notna(), None).astype(dtype)
     with atomic_write(path) as temporary:
-        if path.suffix == ".csv":
-            above = above or TableFile(df)
+        if path.suffix != ".parquet":
             text = df if above.text is None else _in_the_manner_of(df, above)
-            text.to_csv(temporary, index=False, sep=above.sep)
+            form = above.form
+            written = _encoded(text.to_csv(index=False, sep=form.separator(path), decimal=form.decimal), form, path)
+            temporary.write_bytes(gzip.compress(written, mtime=0) if path.suffix == ".gz" else written)
             return
         if df.columns.inferred_type not in ("string", "integer"):
             df = df.set_axis(df.columns.astype(str), axis=1)  # Parquet holds no names of several types
         df.to_parquet(temporary)
 
 
-def _read_parquet(path: Path) -> TableFile:
+def _encoded(text: str, form: CsvForm, path: Path) -> bytes:
+    try:
+        return text.encode(form.encoding)
+    except UnicodeEncodeError as error:
+        raise StorageError(
+            f"{path} cannot hold {error.object[error.start]!r} as {form.encoding}: write .parquet."
+        ) from None
+
+
+def _kind(path: Path) -> str:
+    return next(kind for kind in TABLES if path.name.endswith(kind))
+
+
+def _read_parquet(path: Path, form: CsvForm) -> TableFile:
     df = pd.read_parquet(path)
     if not isinstance(df.index, pd.RangeIndex):
         warnings.warn(
@@ -123,23 +221,41 @@ def _read_parquet(path: Path) -> TableFile:
             SynthaugWarning,
             stacklevel=4,
         )
-    return TableFile(df)
+    check_unique(df)
+    held = {name: _held(column) for name, column in df.items()}
+    decimals = [name for name, what in held.items() if what == "decimal"]
+    if decimals:
+        raise DataTypeError(
+            f"The columns {listed(decimals)} of {path} hold decimals, which cannot be learned: write them as floats, "
+            f'for example with `python -c "import pandas; t = pandas.read_parquet({str(path)!r}); '
+            f"t.astype(dict.fromkeys({decimals!r}, float)).to_parquet('floats.parquet')\"`."
+        )
+    days = {name: df[name].dtype for name, what in held.items() if what == "date"}
+    return TableFile(df.astype(dict.fromkeys(days, "datetime64[ms]")), form=form, days=days)
 
 
-def _read_csv(path: Path, sep: str) -> TableFile:
-    with path.open(newline="", encoding="utf-8") as file:
-        names = next(csv.reader(file, delimiter=sep), [])
+def _held(column: pd.Series) -> str:
+    """What a column of objects or of an Arrow type holds, in pandas' words."""
+    if isinstance(column.dtype, pd.ArrowDtype) or column.dtype == object:
+        return str(pd.api.types.infer_dtype(column, skipna=True))
+    return ""
+
+
+def _read_csv(path: Path, form: CsvForm) -> TableFile:
+    how: dict[str, Any] = {"sep": form.separator(path), "encoding": form.encoding}
+    names = _header(path, **how)
     _check_separator(path, names)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise DataError(f"Two columns of {path} are called {twice!r}: rename one.")
-    text = pd.read_csv(path, sep=sep, dtype=str, keep_default_na=False)
+    text = pd.read_csv(path, **how, dtype=str, keep_default_na=False)
     codes = [name for name in text.columns if text[name].str.fullmatch(_LEADING_ZERO).any()]
     with warnings.catch_warnings():  # from 3.1, pandas reads exactly of itself and warns of the option that says so
         warnings.filterwarnings("ignore", ".*float_precision.*")
         frame = pd.read_csv(
             path,
-            sep=sep,
+            **how,
+            decimal=form.decimal,
             dtype=dict.fromkeys(codes, "string"),
             dtype_backend="numpy_nullable",
             float_precision="round_trip",
@@ -148,7 +264,47 @@ def _read_csv(path: Path, sep: str) -> TableFile:
         raise DataError(f"Rows of {path} have more cells than its header has names ({len(names)}): name every column.")
     dates = {str(name): _dates(column) for name, column in frame.items() if column.dtype == "string"}
     frame = frame.assign(**dates)
-    return TableFile(frame, text, sep)
+    if "" in names:  # pandas has a name for it
+        text.columns = frame.columns = pd.Index(names, dtype=text.columns.dtype)
+        _warn_of_row_numbers(path, frame[""])
+    _warn_of_decimal_marks(path, frame, form.decimal)
+    return TableFile(frame, text, form)
+
+
+def _header(path: Path, sep: str, encoding: str) -> list[str]:
+    if codecs.lookup(encoding).name == "utf-8":
+        encoding = "utf-8-sig"  # pandas, too, passes over the mark at the beginning
+    lend = gzip.open if path.suffix == ".gz" else open
+    with lend(path, "rt", newline="", encoding=encoding) as file:
+        return next(csv.reader(file, delimiter=sep), [])
+
+
+def _warn_of_row_numbers(path: Path, column: pd.Series) -> None:
+    if column.dtype == "Int64" and column.is_unique:
+        warnings.warn(
+            f"The column without a name in {path} seems to number the rows, and is learned like any other: leave it "
+            "out, for example by writing the table with `df.to_csv(..., index=False)`, or give it a name.",
+            SynthaugWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_decimal_marks(path: Path, frame: pd.DataFrame, mark: str) -> None:
+    """Warn of columns that are text since their numbers have another decimal mark than was said."""
+    other = "." if mark == "," else ","
+    number, marked = rf"\s*[+-]?\d*[{other}]?\d+([eE][+-]?\d+)?\s*", rf"\d[{other}]\d"
+    found = []
+    for name in frame.columns[frame.dtypes == "string"]:
+        cells = frame[name].dropna()
+        if cells.str.fullmatch(number).mean() > 1 / 2 and cells.str.contains(marked).any():
+            found.append(name)
+    if found:
+        warnings.warn(
+            f"The columns {listed(found)} of {path} hold numbers with {other!r}, and are read as text: if {other!r} is "
+            f"the decimal mark, say so with `--decimal {other}`.",
+            SynthaugWarning,
+            stacklevel=4,
+        )
 
 
 def _check_separator(path: Path, names: list[str]) -> None:
@@ -185,14 +341,14 @@ def _in_the_manner_of(df: pd.DataFrame, above: TableFile) -> pd.DataFrame:
             columns[name] = df[name]
             continue
         old, missing = above.text[name], above.frame[name].isna().to_numpy()
-        written = _written(new, old[~missing])
+        written = _written(new, old[~missing], above.form.decimal)
         marks = old[missing]
         written[new.isna()] = marks.iloc[0] if len(marks) else ""
         columns[name] = pd.concat([old, written], ignore_index=True)
     return pd.DataFrame(columns)
 
 
-def _written(new: pd.Series, old: pd.Series) -> pd.Series:
+def _written(new: pd.Series, old: pd.Series, decimal: str) -> pd.Series:
     """New values as text, in the manner of the old ones."""
     if new.dtype.kind == "M":
         if old.str.fullmatch(_DATE).all():
@@ -201,4 +357,4 @@ def _written(new: pd.Series, old: pd.Series) -> pd.Series:
     text = new.astype(object).map(str, na_action="ignore")
     if new.dtype.kind == "b" and len(old):
         return text.str.upper() if old.iloc[0].isupper() else text.str.lower() if old.iloc[0].islower() else text
-    return text
+    return text.str.replace(".", decimal, regex=False) if new.dtype.kind == "f" else text

@@ -202,7 +202,7 @@ def constant_or_missing():
 # Names.
 
 
-@table("'a' come more than once", resampler="unique column names", compare="unique column names", parquet=False)
+@table("'a' come more than once", compare="unique column names", parquet=False)
 def duplicate_names():
     return pd.DataFrame(np.c_[numbers(), numbers()], columns=["a", "a"]).assign(y=Y)
 
@@ -367,7 +367,7 @@ def complex_objects():
     return {"a": np.array([1j, "x", 2] * (N // 3), object)}
 
 
-@table(r"'a' has dtype period\[M\]")
+@table(r"'a' has dtype period\[M\].*to_timestamp")
 def periods():
     return {"a": pd.period_range("2020", periods=N, freq="M")}
 
@@ -382,17 +382,17 @@ def categories_of_intervals():
     return {"a": pd.cut(numbers(), 4)}
 
 
-@table("'a' holds Decimal.*astype.float")
+@table("'a' holds Decimal.*astype.float", cli="'a' of .* hold decimals.*python -c")
 def decimals():
     return {"a": [decimal.Decimal("1.10"), decimal.Decimal("2.5"), None] * (N // 3)}
 
 
-@table("'a' holds date .*to_datetime")
+@table("'a' holds date .*to_datetime", cli=WORKS)
 def plain_dates():
     return {"a": [datetime.date(2020, 1, 1), datetime.date(9999, 12, 31), None] * (N // 3)}
 
 
-@table("'a' holds time ")
+@table("'a' holds time .*total_seconds")
 def plain_times():
     return {"a": [datetime.time(1), datetime.time(2), datetime.time(3)] * (N // 3)}
 
@@ -444,7 +444,7 @@ def arrow_beyond_us():
     }
 
 
-@table("'a' has dtype date32")
+@table("'a' has dtype date32.*to_datetime", cli=WORKS)
 def arrow_dates():
     return {"a": pd.array([datetime.date(2020, 1, 1)] * N, pd.ArrowDtype(pa.date32()))}
 

@@ -55,6 +55,13 @@ QUICK = AutoResampler(KNeighborsClassifier(3), {"gaussian": ClassGaussian(amount
 imbalanced = imblearn_checks.parametrize_with_checks([QUICK])
 
 
+class Picky(KNeighborsClassifier):
+    """A classifier that takes nothing."""
+
+    def fit(self, X, y):
+        raise ValueError("no such columns, please")
+
+
 @parametrize_with_checks([QUICK])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
@@ -309,6 +316,28 @@ def test_a_class_of_one_row_is_named():
     y[3] = 1
     with pytest.raises(DataError, match="Class 1 has 1 row"):
         choose(KNeighborsClassifier(), X, y, CHEAP)
+
+
+def test_a_class_of_one_row_is_named_by_its_label():
+    df = pd.DataFrame({"size": np.arange(30.0), "kind": ["no"] * 29 + ["yes"]})
+    with pytest.raises(DataError, match="^Class 'yes' has 1 row, and at least 2 are needed"):
+        augment(df, "kind", estimator=KNeighborsClassifier(), random_state=0)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "remedy"),
+    [
+        (sklearn.pipeline.make_pipeline(preparation(), Picky()), "Convert or drop the columns that it cannot take."),
+        (Picky(), "Put what prepares them before it, for example `make_pipeline(synthaug.preparation(), model)`."),
+    ],
+)
+def test_what_prepares_is_advised_only_where_there_is_none(table, estimator, remedy):
+    with pytest.raises(DataError) as refused:
+        choose(estimator, *table, CHEAP)
+    name = type(estimator).__name__
+    told = str(refused.value)
+    assert told.startswith(f"{name} cannot be fitted on the records as they are (ValueError: no such columns, please")
+    assert told.endswith(f"). {remedy}")
 
 
 def test_augment_for_a_classifier(table):

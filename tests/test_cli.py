@@ -198,14 +198,25 @@ def test_targets_tables_and_outputs_that_are_not_there(here, command):
         match="There is no file none.csv: check its name and folder.",
     )
     refused(here, command, "train.csv", "-t", "y", "-o", f"none/{output}", match="There is no folder none")
-    refused(here, command, "train.txt", "-t", "y", "-o", output, match="Expected a .csv or .parquet file")
+    refused(
+        here, command, "train.txt", "-t", "y", "-o", output, match="Expected a .csv, .csv.gz, .tsv or .parquet file"
+    )
     refused(here, command, "train.csv", "-t", "y", "-o", output, "-g", "foo", match="vae or gan, got 'foo'")
     refused(here, command, "train.csv", "-t", "size", "-o", output, match="('size') hold")
-    refused(here, command, ".", "-t", "y", "-o", output, match="Expected a .csv or .parquet file")
+    refused(here, command, ".", "-t", "y", "-o", output, match="Expected a .csv, .csv.gz, .tsv or .parq")
 
 
 def test_an_output_of_another_kind_is_refused_before_any_work(here):
-    refused(here, "augment", "none.csv", "-t", "y", "-o", "o.txt", match="ends in .csv or .parquet, got o.txt")
+    refused(
+        here,
+        "augment",
+        "none.csv",
+        "-t",
+        "y",
+        "-o",
+        "o.txt",
+        match="ends in .csv, .csv.gz, .tsv or .parquet, got o.txt",
+    )
 
 
 @pytest.mark.parametrize(
@@ -353,7 +364,7 @@ def test_the_version_is_told():
 def test_a_name_with_another_suffix_is_no_pool(here):
     exit_code, _, err = quick("sample", "model", "-n", "5", "-o", "rows.xlsx")
     assert exit_code == 1
-    assert "Expected an output that ends in .csv or .parquet, got rows.xlsx." in " ".join(err.split())
+    assert "Expected an output that ends in .csv, .csv.gz, .tsv or .parquet, got rows.xlsx." in " ".join(err.split())
 
 
 def test_select_tells_how_many_rows_were_dropped_and_why(here):
@@ -419,3 +430,51 @@ def test_a_target_that_is_no_class(here, command):
     code, _, err = quick(command, "t.csv", "-t", "age", "-o", "o.csv" if command == "augment" else "m")
     assert code == 0
     assert "Warning: The labels ('age') have 40 values in 40 records, 40 of them once" in err
+
+
+def test_a_decimal_comma_and_an_encoding_are_told_by_options(here):
+    options = {"sep": ";", "decimal": ",", "encoding": "latin-1"}
+    frame().replace({"kind": {"u": "Köln"}}).to_csv("t.csv", index=False, **options)
+    told = [part for key, value in options.items() for part in (f"--{key}", value)]
+    code, _, err = quick("augment", "t.csv", "-t", "y", "-o", "o.csv", *told)
+    assert (code, err) == (0, "")
+    found = pd.read_csv("o.csv", **options)
+    assert (found["size"].dtype, set(found["kind"])) == (float, {"Köln", "v"})
+    assert quick("fit", "t.csv", "-t", "y", "-o", "m", *told)[0] == 0
+    args = ["compare", "t.csv", "-t", "y", "--arm", "duplicate", "--estimator", "logistic", "--folds", 2, "-o", "r"]
+    assert run(*args, *told, "--jobs", 1)[0] == 0
+    code, _, err = quick("augment", "t.csv", "-t", "y", "-o", "p.csv", "--sep", ";", "--encoding", "latin-1")
+    assert code == 0
+    assert "Warning: The columns 'size' of t.csv hold numbers with ',', and are read as text" in err
+
+
+def test_a_model_of_dates_says_that_it_draws_moments(here):
+    days = pd.date_range("2020", periods=40).date
+    frame().assign(day=days).to_parquet("days.parquet")
+    code, _, err = quick("fit", "days.parquet", "-t", "y", "-o", "m")
+    assert (code, err) == (
+        0,
+        "Warning: The columns 'day' hold dates: `synthaug sample` gives them a time, 00:00, in .parquet files.\n",
+    )
+    assert quick("augment", "days.parquet", "-t", "y", "-o", "o.parquet")[::2] == (0, "")
+    assert set(map(type, pd.read_parquet("o.parquet")["day"])) == {type(days[0])}
+
+
+def test_numbers_as_text_are_told_with_what_a_shell_can_do(here):
+    frame().assign(size=[f"{i}.5" if i % 9 else "?" for i in range(40)]).to_csv("t.csv", index=False)
+    code, _, err = quick("augment", "t.csv", "-t", "y", "-o", "o.csv")
+    assert (code, err) == (
+        0,
+        "Warning: The columns 'size' hold numbers as text or objects ('size' in 35 of 40 records) and are not modelled "
+        "as numbers: synthetic records repeat their values or miss them. In the file, leave the cells that hold no "
+        "number empty.\n",
+    )
+
+
+@pytest.mark.parametrize("output", ["o.tsv", "o.csv.gz"])
+def test_every_ending_is_written(here, model, output):
+    assert quick("augment", "train.csv", "-t", "y", "-o", output)[0] == 0
+    assert quick("sample", model, "-n", 5, "-o", f"drawn.{output}")[0] == 0
+    sep = "\t" if output.endswith("tsv") else ","
+    assert list(pd.read_csv(output, sep=sep).columns) == list(frame().columns)
+    assert len(pd.read_csv(f"drawn.{output}", sep=sep)) == 5

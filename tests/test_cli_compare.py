@@ -206,7 +206,12 @@ def test_an_arm_that_fails_is_told_by_the_exit_code_and_the_rest_is_written(here
         (["-t", "y", "--arm", "vea"], "Unknown arm 'vea': did you mean 'vae'?"),
         (["-t", "y", "--estimator", "tree"], "Unknown estimator 'tree': known are logistic,"),
         (["-t", "y", "--metric", "acuracy"], "did you mean 'accuracy'?"),
-        (["-t", "y", "--amount", "many"], "Expected --amount to be a number"),
+        (
+            ["-t", "y", "--amount", "many"],
+            "Expected --amount to be a number of rows or a share such as 0.5, got 'many'.",
+        ),
+        (["-t", "y", "--amount", "0=5"], "Expected --amount to be a number of rows or a share such as 0.5, got '0=5'."),
+        (["-t", "y", "--amount", "500.0"], "Expected --amount to be a whole number of rows or a share such as 0.5"),
         (["-t", "y", "--config", "none.yaml"], "There is no file none.yaml."),
         (["-t", "y", "--arm", "smote", "--folds", "50"], "Expected `cv` from 2 to 20"),
         (["-t", "when", *FEW], "The labels ('when') hold Timestamp"),

@@ -68,6 +68,12 @@ def test_every_arm_can_be_built_and_has_the_seed_and_the_amount():
     ("text", "message"),
     [
         ("target: y\narmes: [smote]", "Unknown key 'armes': did you mean 'arms'?"),
+        (
+            "target: y\njobs: 2",
+            "`jobs` cannot stand in the file, which says what to measure: give --jobs on the command line.",
+        ),
+        ("target: y\noutput: report", "`output` cannot stand in the file, which says what to measure: give --output"),
+        ("target: y\nsep: ';'", "`sep` cannot stand in the file, which says what to measure: give --sep on"),
         ("target: y\narm: smote\narms: [vae]", "`arm` and `arms` are the same: give one of them."),
         ("target: y\nprivacy: 3", "Expected `privacy` to be true or false, got 3."),
         ("target: y\nclass_path: os.system", "Unknown key 'class_path': known are "),

@@ -1,13 +1,17 @@
 """The usual classifiers take any table: text, gaps, dates, flags, new levels."""
 
+import datetime
 import warnings
 
+import imblearn.pipeline
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 
 from synthaug.evaluate.estimators import BriefMLP, PlainColumns, default_estimators, preparation
@@ -77,6 +81,38 @@ def test_plain_columns_are_floats_and_texts():
     assert found["town"].isin(["Ulm", "Bonn", "None"]).all()
     assert (found["when"] == (X["when"] - pd.Timestamp("1970-01-01")).dt.days).all()
     assert found["count"].isna().sum() == X["count"].isna().sum() > 0
+
+
+NUMBERS = [pa.int8(), pa.uint64(), pa.float32(), pa.float64(), pa.decimal128(5, 2)]
+UNITS = ["s", "ms", "us", "ns"]
+DAYS = pd.to_datetime(["2020-01-03", None, "2020-01-01"])
+ARROW = {
+    **{kind: [3, None, 1] for kind in NUMBERS},
+    pa.float16(): np.array([3, np.nan, 1], np.float16),
+    pa.bool_(): [True, None, False],
+    **{pa.timestamp(unit): DAYS for unit in UNITS},
+    pa.timestamp("us", "UTC"): DAYS.tz_localize("UTC"),
+    **{pa.duration(unit): DAYS - pd.Timestamp("1970-01-01") for unit in UNITS},
+    **{kind: [datetime.date(2020, 1, 3), None, datetime.date(2020, 1, 1)] for kind in (pa.date32(), pa.date64())},
+}
+
+
+@pytest.mark.parametrize("kind", ARROW, ids=str)
+def test_arrow_numbers_and_dates_become_floats(kind):
+    frame = pd.DataFrame({"a": pd.array(ARROW[kind], pd.ArrowDtype(kind))}, index=[3, 4, 5])
+    numbers = [1, np.nan, 0] if kind == pa.bool_() else [3, np.nan, 1]
+    expected = [18_264, np.nan, 18_262] if pa.types.is_temporal(kind) else numbers
+    found = PlainColumns().transform(frame)
+    assert found["a"].dtype == float
+    np.testing.assert_array_equal(found["a"], expected)
+    assert preparation().fit_transform(frame).shape == (3, 2)
+
+
+def test_preparation_is_a_step_like_any_other_to_imbalanced_learn():
+    X, y = mixed()
+    assert imblearn.pipeline.make_pipeline(preparation(), KNeighborsClassifier()).fit(X, y).score(X, y) > 0.8
+    with pytest.raises(NotFittedError):
+        preparation().transform(X)
 
 
 def test_only_the_word_about_convergence_is_spared():

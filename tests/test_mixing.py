@@ -795,7 +795,7 @@ def test_an_allocation_that_is_none_is_refused(allocation, says):
 
 def test_one_share_a_label_is_needed():
     shares = dict.fromkeys(torch.tensor([0, 1, 0]), 0.5)
-    with pytest.raises(ParameterError, match=r"^Expected one share for each label, got several for 0: leave one\.$"):
+    with pytest.raises(ParameterError, match=r"^Expected one number for each label, got several for 0: leave one\.$"):
         Allocation.of(pd.Series([0, 1]), shares)
     with pytest.raises(ParameterError, match=r"pool \(0, 1\), got one of tensor\(\[1, 1\]\)\.$"):
         Allocation.of(pd.Series([0, 1]), {torch.tensor([1, 1]): 1})

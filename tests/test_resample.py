@@ -1,3 +1,4 @@
+import re
 from functools import partial
 
 import numpy as np
@@ -6,11 +7,12 @@ import pytest
 from imblearn.pipeline import Pipeline
 from imblearn.utils import estimator_checks as imblearn_checks
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from synthaug.amounts import synthetic_counts
 from synthaug.augmenting import augment
-from synthaug.errors import DataError, ParameterError, SamplingError
+from synthaug.errors import DataError, ParameterError, SamplingError, SynthaugWarning
 from synthaug.generators.vae import ConditionalVAE
 from synthaug.mix.resample import SynthResampler
 from synthaug.selection import Agreement, Distance
@@ -165,3 +167,47 @@ def test_what_was_rejected_is_told_by_criterion_reason_and_label():
     assert told["rejected"].sum() > 0
     drawn = told.groupby("label")["of"].unique()
     assert all(len(numbers) == 1 and numbers[0] >= 20 for numbers in drawn)
+
+
+SPLIT = pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10})
+
+
+@pytest.mark.parametrize("strategy", [None, "nonsense", "majority", ("a",), ["a"]])
+def test_strategies_that_there_are_not(strategy):
+    told = (
+        "Expected `sampling_strategy` to be 'auto', 'minority', 'not minority', 'not majority', 'all', a ratio for two "
+        f"classes, {{label: size}} or a function of the labels, got {strategy!r}."
+    )
+    with pytest.raises(ParameterError, match=f"^{re.escape(told)}$"):
+        augment(SPLIT, "y", sampling_strategy=strategy)
+
+
+def test_names_that_come_twice_are_one_clear_error():
+    X = pd.DataFrame(np.zeros((4, 3)), columns=["a", "b", "a"])
+    with pytest.raises(DataError, match="^The column names 'a' come more than once: rename or drop the repeats.$"):
+        SynthResampler(QUICK).fit_resample(X, ["u", "u", "v", "u"])
+
+
+def by_augment(**how):
+    return augment(SPLIT, "y", amount=20.5, random_state=0, **how)
+
+
+def by_resampler(**how):
+    return SynthResampler(amount=20.5, **how).fit_resample(SPLIT[["x"]], SPLIT["y"])[0]
+
+
+@pytest.mark.parametrize("add", [by_augment, by_resampler])
+def test_a_share_that_may_be_a_number_is_told_before_the_work(add, monkeypatch):
+    told = "An `amount` of 20.5 is 20.5 times the records there are, 410: if 20 records were meant, pass `amount=20`."
+    with pytest.warns(SynthaugWarning) as caught:
+        assert len(add(synthesizer=QUICK)) == 430
+    assert [str(warning.message) for warning in caught] == [told]
+    monkeypatch.setattr(Synthesizer, "fit", lambda *args: pytest.fail("work before the word"))
+    with pytest.raises(SynthaugWarning):  # an error in our tests
+        add()
+
+
+def test_a_share_that_may_be_a_number_is_told_once_where_it_is_chosen():
+    with pytest.warns(SynthaugWarning) as caught:
+        augment(SPLIT, "y", amount=20.5, estimator=GaussianNB(), synthesizer=QUICK, random_state=0)
+    assert ["An `amount` of" in str(warning.message) for warning in caught] == [True]

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 
 import synthaug.synthesizer as module
+from synthaug.amounts import synthetic_counts
 from synthaug.codecs.image import ImageCodec
 from synthaug.errors import (
     CollapseWarning,
@@ -232,3 +233,11 @@ def test_transfer_is_refused_where_no_network_knows_all_classes():
     fitted = Synthesizer(max_steps=1, per_class=True, random_state=0).fit(images, labels)
     with pytest.raises(ParameterError, match="Only a generator that encodes all classes with one network"):
         fitted.transfer(images, labels, 0)
+
+
+def test_counts_may_be_tensors(fitted):
+    counts = {torch.tensor(label): torch.tensor(n) for label, n in {0: 3, 1: 2}.items()}
+    drawn = fitted.sample(counts)
+    assert drawn.labels.value_counts().to_dict() == {0: 3, 1: 2}
+    assert synthetic_counts([0, 0, 1], amount=counts) == {0: 3, 1: 2}
+    assert synthetic_counts([0, 0, 1], sampling_strategy={torch.tensor(1): 4}) == {0: 0, 1: 3}

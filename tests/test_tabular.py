@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
+import re
 import tracemalloc
 import warnings
 
 import cases
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sklearn.base
 import torch
@@ -348,7 +350,7 @@ REFUSED_IN_FIT = {
         one(pd.period_range("2020", periods=2, freq="D")),
         DataTypeError,
         "Column 'x' has dtype period[D], which is not supported: turn it into numbers, dates or strings, for example "
-        "`records['x'].astype(str)`, or drop it.",
+        "`records['x'].dt.to_timestamp()`, or drop it.",
     ),
     "infinite": (
         one([1.0, 2.0, -np.inf]),
@@ -572,3 +574,87 @@ def test_another_table_is_refused():
     )
     with pytest.raises(StorageError):
         codec.from_arrow(table.set_column(0, "age", [["a", "b", "c"]]))
+
+
+@pytest.mark.parametrize("dtype", ["object", "string", "str", pd.ArrowDtype(pa.string())])
+def test_numbers_as_text_are_told(dtype):
+    prices = pd.Series([f"{i // 2}.25" if i % 10 else "?" for i in range(120)], dtype=dtype)
+    prices[:6] = None
+    records = pd.DataFrame({"price": prices, "size": np.arange(120.0)})
+    told = (
+        "The columns 'price' hold numbers as text or objects ('price' in 103 of 120 records) and are not modelled as "
+        "numbers: synthetic records repeat their values or miss them. Convert them, for example `records['price'] = "
+        "pandas.to_numeric(records['price'], errors='coerce')`, or, if they are codes, say so with "
+        "`TableCodec(column_types={'price': 'category'})`."
+    )
+    with pytest.warns(SynthaugWarning, match=f"^{re.escape(told)}$"):
+        TableCodec().fit(records)
+    TableCodec(column_types={"price": "category"}).fit(records)
+
+
+def test_numbers_as_objects_are_told_and_all_the_columns_named():
+    rng = np.random.default_rng(0)
+    records = pd.DataFrame({"a": rng.normal(size=60), "b": rng.integers(10, 99, 60), "c": rng.choice(["u", "v"], 60)})
+    with pytest.warns(SynthaugWarning, match=r"^The columns 'a', 'b' hold numbers as .*\('a' in 60 of 60 records\)"):
+        TableCodec().fit(records.astype(object))
+
+
+def test_numbers_as_text_that_look_like_identifiers_are_told_as_both():
+    records = pd.DataFrame({"price": [f"{i}.25" for i in range(60)]})
+    with pytest.raises(DataError, match="look like identifiers.*Nothing else is left to learn.*hold numbers as text"):
+        TableCodec().fit(records)
+    with pytest.warns(SynthaugWarning) as told:
+        TableCodec().fit(records.assign(size=1.5))
+    assert ["look like identifiers" in str(told[0].message), "hold numbers as" in str(told[1].message)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [f"{i * 700:05d}" for i in range(60)],  # postcodes with a leading zero
+        [f"{10_000 + i * 700}" if i % 9 else "unknown" for i in range(60)],  # and without
+        [i % 20 for i in range(60)],  # few
+        [f"{i}" if i % 2 else f"flat {i}" for i in range(60)],  # not most
+        [i % 2 == 0 for i in range(60)],
+    ],
+    ids=range(5),
+)
+def test_codes_and_few_numbers_are_no_matter(cells):
+    cells = pd.Series(cells * 2, dtype=object)
+    TableCodec().fit(pd.DataFrame({"code": cells}))
+    with pytest.warns(SynthaugWarning, match="hold numbers as"):  # so that silence means something
+        TableCodec().fit(pd.DataFrame({"code": cells, "price": [f"{i % 50}.5" for i in range(120)]}))
+
+
+DATES = [datetime.date(2020, 1, 1) + datetime.timedelta(days=7 * i) for i in range(40)]
+TIMES = [datetime.time(i // 4, 15 * (i % 4), i) for i in range(40)]
+DECIMALS = [decimal.Decimal(i) / 4 for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series(pd.period_range("2020", periods=40, freq="M")),
+        pd.Series(pd.period_range("2020", periods=40, freq="M"), dtype=object),
+        pd.Series(DATES, dtype=pd.ArrowDtype(pa.date32())),
+        pd.Series(DATES, dtype=pd.ArrowDtype(pa.date64())),
+        pd.Series(DATES, dtype=object),
+        pd.Series(TIMES, dtype=pd.ArrowDtype(pa.time32("s"))),
+        pd.Series(TIMES, dtype=pd.ArrowDtype(pa.time64("ns"))),
+        pd.Series(TIMES, dtype=object),
+        pd.Series(DECIMALS, dtype=pd.ArrowDtype(pa.decimal128(9, 2))),
+        pd.Series(DECIMALS, dtype=object),
+        pd.Series([pd.Timestamp("2020") + pd.Timedelta(i, "h") for i in range(40)], dtype=object),
+    ],
+    ids=lambda column: f"{column.dtype} of {type(column[0]).__name__}",
+)
+def test_what_an_error_advises_keeps_order_and_distance(column):
+    column[3] = None
+    records = pd.DataFrame({"c": column})
+    with pytest.raises(DataTypeError) as refused:
+        TableCodec().fit(records)
+    (advice,) = re.findall("`(.*)`", str(refused.value))
+    records["c"] = eval(advice, {"pandas": pd, "records": records})
+    codec = TableCodec().fit(records)
+    assert "number" in {field.kind for field in codec.spec.fields}
+    assert codec.decode(codec.encode(records)).equals(records)

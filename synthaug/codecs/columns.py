@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from synthaug.codecs.dtypes import ColumnType
+from synthaug.codecs.dtypes import SECONDS, ColumnType
 from synthaug.errors import DataError, DataTypeError
 from synthaug.schema import plain
 from synthaug.spec import Field
@@ -18,13 +18,15 @@ __all__ = ["Column", "check_finite", "check_values"]
 
 _OBJECT = np.dtype(object)
 _REMEDIES = {
-    "bytes": "`records[{name!r}].str.decode('utf-8')`",
-    "decimal": "`records[{name!r}].astype(float)`",
-    "date": "`pandas.to_datetime(records[{name!r}])`",
-    "datetime": "`pandas.to_datetime(records[{name!r}])`",
-    "datetime64": "`pandas.to_datetime(records[{name!r}])`",
-    "timedelta": "`pandas.to_timedelta(records[{name!r}])`",
-    "timedelta64": "`pandas.to_timedelta(records[{name!r}])`",
+    "bytes": "`{column}.str.decode('utf-8')`",
+    "decimal": "`{column}.astype(float)`",
+    "date": "`pandas.to_datetime({column})`",
+    "datetime": "`pandas.to_datetime({column})`",
+    "datetime64": "`pandas.to_datetime({column})`",
+    "period": "`{column}.map(lambda period: period.to_timestamp(), na_action='ignore')`",
+    "time": f"`{SECONDS}`",
+    "timedelta": "`pandas.to_timedelta({column})`",
+    "timedelta64": "`pandas.to_timedelta({column})`",
 }
 
 
@@ -95,7 +97,8 @@ def _check_objects(name: Any, values: np.ndarray, missing: np.ndarray) -> None:
     for position in np.flatnonzero(~missing):
         value = plain(values[position])
         if not isinstance(value, str | bool | int | float):
-            remedy = _REMEDIES.get(found, "`records[{name!r}].astype(str)`, or columns of their own").format(name=name)
+            remedy = _REMEDIES.get(found, "`{column}.astype(str)`, or columns of their own")
+            remedy = remedy.format(column=f"records[{name!r}]")
             raise DataTypeError(
                 f"Column {name!r} holds {type(value).__name__} (first at position {position}): turn it into {remedy}."
             )

@@ -15,7 +15,7 @@ from pandas.api.extensions import take
 from synthaug.errors import DataTypeError, StorageError
 from synthaug.schema import dtype_name, named_dtype, plain
 
-__all__ = ["ColumnType"]
+__all__ = ["SECONDS", "ColumnType"]
 
 _MARKERS = {"None": None, "nan": np.nan, "NA": pd.NA, "NaT": pd.NaT}
 # The only dtype names that a stored state may ask for.
@@ -27,6 +27,8 @@ _NAME = re.compile(
     r"|(timestamp|duration)\[(s|ms|us|ns)(, tz=[\w/+:\-]{1,64})?\])\[arrow\]"
 )
 _OBJECT = np.dtype(object)
+SECONDS = "pandas.to_timedelta({column}.astype('string')).dt.total_seconds()"
+"""What makes of times of the day their seconds."""
 _SCALARS = (str, bool, int, float)
 
 
@@ -68,7 +70,7 @@ class ColumnType:
             described = f"category of {dtype.categories.dtype}" if isinstance(dtype, pd.CategoricalDtype) else dtype
             raise DataTypeError(
                 f"Column {name!r} has dtype {described}, which is not supported: turn it into numbers, dates or "
-                f"strings, for example `records[{name!r}].astype(str)`, or drop it."
+                f"strings, for example `{_remedy(dtype).format(column=f'records[{name!r}]')}`, or drop it."
             )
         return column_type
 
@@ -237,6 +239,21 @@ class ColumnType:
             fill = np.nan if state["sparse"] is None else state["sparse"]
             return cls(pd.SparseDtype(dtype, np.dtype(dtype).type(fill)))
         return cls(dtype, _MARKERS[state.get("marker", "nan")])
+
+
+def _remedy(dtype: Any) -> str:
+    """What makes of a column of an unsupported dtype one that keeps its order and distances, if it has any."""
+    if isinstance(dtype, pd.PeriodDtype):
+        return "{column}.dt.to_timestamp()"
+    if isinstance(dtype, pd.ArrowDtype):
+        kind = dtype.pyarrow_dtype
+        if pa.types.is_date(kind):
+            return "pandas.to_datetime({column})"
+        if pa.types.is_time(kind):
+            return SECONDS
+        if pa.types.is_decimal(kind):
+            return "{column}.astype(float)"
+    return "{column}.astype(str)"
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from synthaug.codecs.columns import Column
-from synthaug.errors import DataError, DataTypeError, listed, raise_problems
+from synthaug.errors import DataTypeError, listed, raise_problems
 from synthaug.schema import plain
-from synthaug.tables import check_levels
+from synthaug.tables import check_levels, check_unique
 
 __all__ = ["check_frame", "check_names", "dense_values", "names_from_dict", "names_to_dict"]
 
@@ -38,9 +38,7 @@ def check_frame(records: Any) -> None:
         if not isinstance(plain(name), _NAMES) or plain(name) in (np.inf, -np.inf) or name != name
     ]
     raise_problems(problems, DataTypeError)
-    if not records.columns.is_unique:
-        repeated = records.columns[records.columns.duplicated()].unique().tolist()
-        raise DataError(f"The column names {listed(repeated)} come more than once: rename or drop the repeats.")
+    check_unique(records)
 
 
 def dense_values(column: Column, series: pd.Series) -> Any:

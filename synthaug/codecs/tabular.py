@@ -18,6 +18,7 @@ from synthaug.codecs.dtypes import ColumnType
 from synthaug.codecs.frames import check_frame, check_names, dense_values, names_from_dict, names_to_dict
 from synthaug.codecs.levels import LevelColumn
 from synthaug.codecs.numbers import NumberColumn
+from synthaug.codecs.numerals import numerals, tell_numerals
 from synthaug.errors import (
     DataError,
     DataTypeError,
@@ -86,6 +87,10 @@ class TableCodec(BaseEstimator, Codec):
             DataTypeError: not a DataFrame, or a column of a type that is not supported.
             DataError: no rows or columns; repeated column names; infinite values.
             ParameterError: an argument of the constructor is not allowed.
+
+        Warns:
+            SynthaugWarning: columns that are left out as identifiers; numbers as text or objects, unless `column_types`
+                names them or they look like codes: of one number of digits, or with a leading zero.
         """
         check_frame(records)
         self._check_parameters(records)
@@ -112,10 +117,15 @@ class TableCodec(BaseEstimator, Codec):
                 problems.append(error)
         _raise(problems)
         self._set(columns, records.columns)
+        numbers = {name: n for name, series in records.items() if name not in wanted and (n := numerals(series))}
+        told = [tell_numerals(numbers, len(records))] if numbers else []
         if len(self.identifiers_) == len(columns):
-            raise DataError(f"{_identifier_message(self.identifiers_)} Nothing else is left to learn.")
+            nothing = f"{_identifier_message(self.identifiers_)} Nothing else is left to learn."
+            raise DataError(" ".join([nothing, *told]))
         if self.identifiers_:
-            warnings.warn(_identifier_message(self.identifiers_), SynthaugWarning, stacklevel=2)
+            told.insert(0, _identifier_message(self.identifiers_))
+        for text in told:
+            warnings.warn(text, SynthaugWarning, stacklevel=2)
         return self
 
     def _set(self, columns: list[Column], names: pd.Index) -> None:

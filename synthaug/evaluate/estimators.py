@@ -17,8 +17,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["BriefMLP", "PlainColumns", "default_estimators", "preparation"]
+__all__ = ["BriefMLP", "PlainColumns", "Preparation", "default_estimators", "preparation"]
 
 _MOST_LEVELS = 100
 
@@ -45,25 +46,42 @@ def default_estimators() -> dict[str, Pipeline]:
     return {name: make_pipeline(preparation(), model) for name, model in models.items()}
 
 
-def preparation() -> Pipeline:
+def preparation() -> Preparation:
     """Any columns, gaps included, to scaled numbers and one column a level.
 
     Missing numbers become the median of the column and one more column that says so. Levels beyond the 100 commonest
-    count as one, and levels that are new at predict as none. After a resampler it shares a step with the classifier,
-    as only the last may be a pipeline: `make_pipeline(SynthResampler(), make_pipeline(preparation(), classifier))`.
+    count as one, and levels that are new at predict as none.
 
     >>> preparation().fit_transform(pd.DataFrame({"age": [20, 30, None], "town": ["Ulm", "Bonn", "Bonn"]})).shape
     (3, 4)
     """
-    numbers = make_pipeline(
-        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
-    )
-    levels = OneHotEncoder(handle_unknown="ignore", max_categories=_MOST_LEVELS, sparse_output=False)
-    by_kind = make_column_transformer(
-        (numbers, make_column_selector(dtype_include="number")),
-        (levels, make_column_selector(dtype_exclude="number")),
-    )
-    return make_pipeline(PlainColumns(), by_kind)
+    return Preparation()
+
+
+class Preparation(TransformerMixin, BaseEstimator):
+    """What `preparation` gives: no pipeline, as imbalanced-learn takes one only as the last step.
+
+    >>> Preparation().fit_transform(pd.DataFrame({"town": ["Ulm", "Bonn"]})).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn medians, scales and levels of the records `(n, d)`, a data frame or array."""
+        numbers = make_pipeline(
+            SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
+        )
+        levels = OneHotEncoder(handle_unknown="ignore", max_categories=_MOST_LEVELS, sparse_output=False)
+        by_kind = make_column_transformer(
+            (numbers, make_column_selector(dtype_include="number")),
+            (levels, make_column_selector(dtype_exclude="number")),
+        )
+        self.pipeline_ = make_pipeline(PlainColumns(), by_kind).fit(X)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """The records as numbers `(n, any)`."""
+        check_is_fitted(self)
+        return self.pipeline_.transform(X)
 
 
 class PlainColumns(TransformerMixin, BaseEstimator):
@@ -101,12 +119,14 @@ class BriefMLP(MLPClassifier):
 
 def _plain(column: pd.Series) -> np.ndarray:
     types = pd.api.types
+    if isinstance(column.dtype, pd.ArrowDtype) and column.dtype.kind in "Mm":
+        column = column.array.__arrow_array__().to_pandas(date_as_object=False)
     if types.is_datetime64_any_dtype(column):
         moments = column.dt.tz_convert("UTC").dt.tz_localize(None) if getattr(column.dt, "tz", None) else column
         return _days(moments - pd.Timestamp(0))
     if types.is_timedelta64_dtype(column):
         return _days(column)
-    if types.is_numeric_dtype(column) and not types.is_complex_dtype(column):
+    if (types.is_numeric_dtype(column) and not types.is_complex_dtype(column)) or column.dtype.kind == "b":
         return column.to_numpy(float, na_value=np.nan)
     return column.astype(object).where(column.notna(), None).map(str).to_numpy(object)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synthaug.errors import ParameterError, listed, raise_problems
-from synthaug.labels import scalar
+from synthaug.errors import ParameterError, raise_problems
+from synthaug.labels import by_label
 from synthaug.schema import plain
 
-__all__ = ["Allocation", "Blocks", "apportion", "draw_weighted", "level_up", "permuted", "plain_shares", "spread"]
+__all__ = ["Allocation", "Blocks", "apportion", "draw_weighted", "level_up", "permuted", "spread"]
 
 
 def permuted(n: int, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -151,7 +150,7 @@ class Allocation:
             raise ParameterError(
                 f'Expected `allocation` to be "pool", "balance" or a dict of label to share, got {allocation!r}.'
             )
-        shares = plain_shares(allocation)
+        shares = by_label(allocation)
         raise_problems(_problems(shares, known), ParameterError)
         return cls(codes, np.array([float(shares.get(label, 0)) for label in known]), np.zeros(len(known)))
 
@@ -167,22 +166,6 @@ class Allocation:
             places.append(members[permuted(len(members), int(n), rng)])
             keys.append((np.arange(n) + rng.random()) / max(n, 1))
         return np.concatenate(places)[np.argsort(np.concatenate(keys), kind="stable")]
-
-
-def plain_shares(allocation: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Shares of labels, both in plain Python values where they are scalars of numpy or Tensors of one value.
-
-    Raises:
-        ParameterError: several shares of one label, which different Tensors can hold.
-
-    >>> plain_shares({np.int64(3): np.array(0.5)})
-    {3: 0.5}
-    """
-    counts = Counter(map(scalar, allocation))
-    several = [label for label, n in counts.items() if n > 1]
-    if several:
-        raise ParameterError(f"Expected one share for each label, got several for {listed(several)}: leave one.")
-    return {scalar(label): scalar(share) for label, share in allocation.items()}
 
 
 def _problems(shares: Mapping[Any, Any], known: list[Any]) -> list[str]:

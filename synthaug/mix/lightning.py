@@ -25,10 +25,11 @@ from synthaug.errors import ParameterError, StorageError, SynthaugWarning, raise
 from synthaug.fingerprint import fingerprint
 from synthaug.generators.training import has_progress_bar
 from synthaug.images import ImageRecords, read_images, size_problems
+from synthaug.labels import by_label
 from synthaug.mix.accepting import draw_accepted
 from synthaug.mix.batches import MixedBatchSampler
 from synthaug.mix.dataset import MixedDataset, ToItem, find_mixed
-from synthaug.mix.drawing import Allocation, apportion, plain_shares
+from synthaug.mix.drawing import Allocation, apportion
 from synthaug.mix.grid import log_grid
 from synthaug.mix.loader import MixedLoader, check_loader, mix_loader
 from synthaug.mix.ratios import Ratio, ratio_in, warn_of_percent
@@ -314,7 +315,7 @@ class SyntheticMix(pl.Callback):
         if given or not isinstance(self.allocation, Mapping):
             return self.allocation
         there = pool.counts()
-        return {label: share for label, share in plain_shares(self.allocation).items() if label in there}
+        return {label: share for label, share in by_label(self.allocation).items() if label in there}
 
     def _most(self, trainer: pl.Trainer) -> float:
         """The highest ratio of all epochs, as far as their number is known."""
