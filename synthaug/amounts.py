@@ -84,7 +84,7 @@ def about_share(amount: Amount, n: int) -> list[str]:
     >>> about_share(2.0, 80), about_share(500, 80)
     ([], [])
     """
-    if not isinstance(amount, Real) or isinstance(amount, Integral) or not _USUAL < amount <= MOST:
+    if not isinstance(amount, Real) or isinstance(amount, Integral) or not _USUAL < amount <= MOST or amount % 1:
         return []
     share = float(amount)
     return [

@@ -25,9 +25,12 @@ __all__ = ["app", "main"]
 MOST_SHARE = 10.0  # beyond it, a share is more likely a number of rows written with a point
 MODEL, POOL = "synthesizer.json", "_manifest.json"  # the files by which folders of ours are known
 PAGE, COMPARISON, GAINS = "index.html", "comparison.json", "gains.csv"
-_FOR_PYTHON = re.compile(r"Keep them with `TableCodec\(.*\)`\."), re.compile(r"Convert them, for .*'category'\}\)`\.")
+_FOR_PYTHON = (
+    re.compile(r"Keep them with `TableCodec\(identifiers.*?'category'\}\)`\."),
+    re.compile(r"Convert them, for .*$"),
+)
 _KEEP_THEM, _DROP_THEM = "Keep them with --keep-identifiers.", "Drop them from the table."
-_EMPTY_CELLS = "In the file, leave the cells that hold no number empty."
+_EMPTY_CELLS = "If they are numbers, leave the cells that hold none empty in the file."
 _OR_LABELS = "a number or label=number,..."
 _PAIR = re.compile(r"(.*?)=([^=,]*)(?:,|$)", re.DOTALL)  # a label may hold commas and equals signs
 

@@ -504,7 +504,13 @@ def _train(
     alter = None if synthesizer.augment is None else Altering(synthesizer.codec_, synthesizer.augment)
     given = dict(synthesizer.trainer_kwargs or {})
     if synthesizer.per_class and "callbacks" in given:  # what one network leaves in them must not reach the next
-        given["callbacks"] = deepcopy(given["callbacks"])
+        try:
+            given["callbacks"] = deepcopy(given["callbacks"])
+        except TypeError as error:
+            raise ParameterError(
+                f"A callback in `trainer_kwargs` cannot be copied, as networks of single classes need it ({error}): "
+                "open what it holds, such as a file or a lock, in its `on_fit_start`."
+            ) from error
     training = Training(synthesizer.max_steps, synthesizer.batch_size, given, seed, alter)
     with isolated(derive(seed, "weights")):
         module = synthesizer._build(synthesizer.codec_.spec.to_dict(), n_classes)

@@ -283,7 +283,7 @@ def _warn_of_row_numbers(path: Path, column: pd.Series) -> None:
     if column.dtype == "Int64" and column.is_unique:
         warnings.warn(
             f"The column without a name in {path} seems to number the rows, and is learned like any other: leave it "
-            "out, for example by writing the table with `df.to_csv(..., index=False)`, or give it a name.",
+            "out, for example by writing the table with `df.to_csv(..., index=False)`.",
             SynthaugWarning,
             stacklevel=4,
         )
@@ -293,15 +293,20 @@ def _warn_of_decimal_marks(path: Path, frame: pd.DataFrame, mark: str) -> None:
     """Warn of columns that are text since their numbers have another decimal mark than was said."""
     other = "." if mark == "," else ","
     number, marked = rf"\s*[+-]?\d*[{other}]?\d+([eE][+-]?\d+)?\s*", rf"\d[{other}]\d"
-    found = []
+    grouped = rf"\s*[+-]?\d{{1,3}}([{other}]\d{{3}})+\s*"
+    found: list[str] = []
+    thousands: list[str] = []
     for name in frame.columns[frame.dtypes == "string"]:
         cells = frame[name].dropna()
-        if cells.str.fullmatch(number).mean() > 1 / 2 and cells.str.contains(marked).any():
-            found.append(name)
-    if found:
+        with_mark = cells[cells.str.contains(marked)]
+        if cells.str.fullmatch(number).mean() > 1 / 2 and len(with_mark):
+            (thousands if with_mark.str.fullmatch(grouped).all() else found).append(name)
+    if found or thousands:
+        remedies = [f"if {other!r} is the decimal mark, say so with `--decimal {other}`"] * bool(found)
+        remedies += [f"write the thousands of {listed(thousands)} without a mark"] * bool(thousands)
         warnings.warn(
-            f"The columns {listed(found)} of {path} hold numbers with {other!r}, and are read as text: if {other!r} is "
-            f"the decimal mark, say so with `--decimal {other}`.",
+            f"The columns {listed(found + thousands)} of {path} hold numbers with {other!r}, and are read as text: "
+            f"{'; '.join(remedies)}.",
             SynthaugWarning,
             stacklevel=4,
         )

@@ -466,8 +466,8 @@ def test_numbers_as_text_are_told_with_what_a_shell_can_do(here):
     assert (code, err) == (
         0,
         "Warning: The columns 'size' hold numbers as text or objects ('size' in 35 of 40 records) and are not modelled "
-        "as numbers: synthetic records repeat their values or miss them. In the file, leave the cells that hold no "
-        "number empty.\n",
+        "as numbers: synthetic records repeat their values or miss them. If they are numbers, leave the cells that "
+        "hold none empty in the file.\n",
     )
 
 

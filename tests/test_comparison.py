@@ -669,6 +669,25 @@ def test_few_rows_of_a_class_give_no_verdict():
     assert one.too_few() == "class yes (2 rows)"
 
 
+def test_a_rare_class_does_not_matter_where_every_row_counts_alike():
+    y = ["no"] * 60 + ["maybe"] * 55 + ["yes"] * 5
+    X = np.random.default_rng(0).normal(size=(120, 2))
+    found = compare({"weights": ClassWeight()}, TREE, X, y, scoring=["accuracy", "balanced_accuracy"], random_state=0)
+    assert "Cannot tell" not in found.verdict()
+    assert found.verdict("balanced_accuracy").startswith(
+        "Cannot tell what helps balanced accuracy: too few of class yes"
+    )
+    assert "Cannot tell" not in page(found)
+
+
+def test_an_error_in_compiled_code_is_told_with_the_line_that_called_it(problem):
+    def too_many(X, y):
+        return np.random.default_rng(0).choice(X, 10**6, replace=False), y
+
+    with pytest.warns(SynthaugWarning, match=r"\(in too_many, test_comparison\.py, line \d+\)"):
+        compare({"many": Adding(too_many)}, GaussianNB(), *problem, cv=2, random_state=0)
+
+
 def test_ten_rows_of_a_class_or_none_give_a_verdict():
     """A class of which none are tested on does not sway the score."""
     X = np.random.default_rng(0).normal(size=(120, 2))

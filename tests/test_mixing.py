@@ -652,10 +652,10 @@ def test_each_of_several_processes_gets_its_part_of_each_class(allocation, ranks
 def test_labels_that_are_at_hand_are_not_read_for_balance():
     labels = [0] * 8 + [1] * 3 + [2]
     given = pool(12, labels=[0, 1, 2] * 4)
-    real = Targets(labels * 5)
+    real = Targets(labels * 50)
     mixed = mix_loader(DataLoader(real, batch_size=4), given, ratio=1.0, allocation="balance")
     assert len(real.looked) < len(real)
-    assert Counter(mixed.labels) == {0: 40, 1: 15, 2: 5}
+    assert Counter(mixed.labels) == {0: 400, 1: 150, 2: 50}
     wrong = Targets(labels, shown=lambda label: (label + 1) % 3)
     mixed = mix_loader(DataLoader(wrong, batch_size=4), given, ratio=1.0, allocation="balance")
     assert set(wrong.looked) == set(range(12))

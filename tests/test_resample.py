@@ -189,18 +189,18 @@ def test_names_that_come_twice_are_one_clear_error():
 
 
 def by_augment(**how):
-    return augment(SPLIT, "y", amount=20.5, random_state=0, **how)
+    return augment(SPLIT, "y", amount=21.0, random_state=0, **how)
 
 
 def by_resampler(**how):
-    return SynthResampler(amount=20.5, **how).fit_resample(SPLIT[["x"]], SPLIT["y"])[0]
+    return SynthResampler(amount=21.0, **how).fit_resample(SPLIT[["x"]], SPLIT["y"])[0]
 
 
 @pytest.mark.parametrize("add", [by_augment, by_resampler])
 def test_a_share_that_may_be_a_number_is_told_before_the_work(add, monkeypatch):
-    told = "An `amount` of 20.5 is 20.5 times the records there are, 410: if 20 records were meant, pass `amount=20`."
+    told = "An `amount` of 21.0 is 21 times the records there are, 420: if 21 records were meant, pass `amount=21`."
     with pytest.warns(SynthaugWarning) as caught:
-        assert len(add(synthesizer=QUICK)) == 430
+        assert len(add(synthesizer=QUICK)) == 440
     assert [str(warning.message) for warning in caught] == [told]
     monkeypatch.setattr(Synthesizer, "fit", lambda *args: pytest.fail("work before the word"))
     with pytest.raises(SynthaugWarning):  # an error in our tests
@@ -209,5 +209,5 @@ def test_a_share_that_may_be_a_number_is_told_before_the_work(add, monkeypatch):
 
 def test_a_share_that_may_be_a_number_is_told_once_where_it_is_chosen():
     with pytest.warns(SynthaugWarning) as caught:
-        augment(SPLIT, "y", amount=20.5, estimator=GaussianNB(), synthesizer=QUICK, random_state=0)
+        augment(SPLIT, "y", amount=21.0, estimator=GaussianNB(), synthesizer=QUICK, random_state=0)
     assert ["An `amount` of" in str(warning.message) for warning in caught] == [True]

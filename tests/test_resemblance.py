@@ -483,6 +483,12 @@ def test_it_is_made_by_hand_too():
     assert bare.to_dict()["tstr"] is None
 
 
+def test_lists_with_features_of_their_own_are_left_as_they_are():
+    texts = [{"ids": np.full((1, 4), i), "mask": np.ones((1, 4))} for i in range(40)]
+    found = fidelity(texts[:20], texts[20:], features=lambda rows: np.array([row["ids"][0] for row in rows]))
+    assert found.n_used == 20
+
+
 def test_lists_of_items_are_data_sets():
     digits = load_digits()
     items = [

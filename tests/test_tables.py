@@ -98,6 +98,16 @@ def test_a_decimal_comma_is_read_and_written(tmp_path, sep):
 
 
 @pytest.mark.parametrize(("decimal", "mark"), [(".", ","), (",", ".")])
+def test_marks_of_thousands_are_no_decimal_marks(tmp_path, decimal, mark):
+    table()[["y"]].assign(pop=[f"{i + 1}{mark}{i + 100}" for i in range(30)]).to_csv(
+        tmp_path / "in.csv", index=False, sep=";"
+    )
+    told = "are read as text: write the thousands of 'pop' without a mark."
+    with pytest.warns(SynthaugWarning, match=re.escape(told)):
+        read_table(tmp_path / "in.csv", form=CsvForm(";", decimal))
+
+
+@pytest.mark.parametrize(("decimal", "mark"), [(".", ","), (",", ".")])
 def test_numbers_with_another_decimal_mark_are_told(tmp_path, decimal, mark):
     cells = [f"{i}{mark}5" if i % 3 else "?" if i % 2 else i for i in range(30)]
     kind = [f"u{mark}{i}" for i in range(30)]
@@ -177,7 +187,7 @@ def test_an_index_in_a_csv_file_keeps_its_empty_name_and_is_told(tmp_path):
         read = read_table(tmp_path / "in.csv")
     assert [str(warning.message) for warning in told] == [
         f"The column without a name in {tmp_path / 'in.csv'} seems to number the rows, and is learned like any other: "
-        "leave it out, for example by writing the table with `df.to_csv(..., index=False)`, or give it a name."
+        "leave it out, for example by writing the table with `df.to_csv(..., index=False)`."
     ]
     write_table(grown(read), tmp_path / "out.csv", above=read)
     assert (tmp_path / "out.csv").read_text().startswith((tmp_path / "in.csv").read_text())

@@ -1,6 +1,7 @@
 """What a user can ask of the Trainer of a generator of images: half precision, compiled networks."""
 
 import gc
+import threading
 from functools import partial
 
 import numpy as np
@@ -116,6 +117,13 @@ def test_networks_of_single_classes_share_no_state_of_callbacks():
     assert stopping.wait_count == 0
     assert [int(module.epochs) for module in first.generators_] == [2, 2]
     assert first.sample(20).equals(again.sample(20))
+
+
+def test_a_callback_that_cannot_be_copied_is_told():
+    stuck = Epochs()
+    stuck.lock = threading.Lock()
+    with pytest.raises(ParameterError, match=r"callback in `trainer_kwargs` cannot be copied.*lock.*on_fit_start"):
+        Synthesizer(per_class=True, max_steps=2, trainer_kwargs={"callbacks": [stuck]}).fit(*digits())
 
 
 def test_a_fitted_generator_holds_no_training_images():

@@ -19,9 +19,9 @@ _LEADING_ZERO = r"\s*[+-]?0\d+\s*"
 def numerals(series: pd.Series) -> int:
     """How many values of a column of text or objects are numbers, if most are, of more than 20 values; else 0.
 
-    Texts with a leading zero, and whole numbers of one length, are codes such as postcodes and count as none.
+    Codes such as postcodes count as none: texts with a leading zero, whole numbers of one length, or no others at all.
 
-    >>> prices, codes = [f"{i}.50" for i in range(30)], [f"{i}" for i in range(100, 200)]
+    >>> prices, codes = [f"{i}.50" for i in range(30)], [f"{i}" for i in range(1, 200)]
     >>> numerals(pd.Series(["?", *prices])), numerals(pd.Series(codes))
     (30, 0)
     """
@@ -35,7 +35,7 @@ def numerals(series: pd.Series) -> int:
     written = texts[numbers]
     if len(written) <= _FEW or 2 * (found := int(counts.to_numpy()[numbers].sum())) <= counts.sum():
         return 0
-    codes = all(isinstance(value, str) for value in counts.index[numbers]) and _are_codes(written)
+    codes = all(isinstance(value, str) for value in counts.index[numbers]) and _are_codes(written, bool(numbers.all()))
     return 0 if codes else found
 
 
@@ -50,11 +50,11 @@ def tell_numerals(found: dict[Any, int], n: int) -> str:
     return (
         f"The columns {listed(list(found))} hold numbers as text or objects ({first!r} in {most} of {n} records) and "
         "are not modelled as numbers: synthetic records repeat their values or miss them. Convert them, for example "
-        f"`{column} = pandas.to_numeric({column}, errors='coerce')`, or, if they are codes, say so with "
-        f"`TableCodec(column_types={{{first!r}: 'category'}})`."
+        f"`{column} = pandas.to_numeric({column}, errors='coerce')`, or, if they are codes, `{column} = "
+        f"{column}.astype('category')`."
     )
 
 
-def _are_codes(texts: pd.Series) -> bool:
-    whole = texts.str.isdigit().all() and (texts.str.len() == len(texts.iloc[0])).all()
+def _are_codes(texts: pd.Series, alone: bool) -> bool:
+    whole = texts.str.isdigit().all() and (alone or (texts.str.len() == len(texts.iloc[0])).all())
     return bool(whole or texts.str.fullmatch(_LEADING_ZERO).any())

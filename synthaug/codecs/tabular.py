@@ -122,8 +122,9 @@ class TableCodec(BaseEstimator, Codec):
         if len(self.identifiers_) == len(columns):
             nothing = f"{_identifier_message(self.identifiers_)} Nothing else is left to learn."
             raise DataError(" ".join([nothing, *told]))
-        if self.identifiers_:
-            told.insert(0, _identifier_message(self.identifiers_))
+        named = [name for name in self.identifiers_ if name not in numbers]
+        if named:
+            told.insert(0, _identifier_message(named))
         for text in told:
             warnings.warn(text, SynthaugWarning, stacklevel=2)
         return self

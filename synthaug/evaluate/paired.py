@@ -286,7 +286,7 @@ def _resampled(arm: Any, X: Any, y: Any, seed: int) -> tuple[Any, Any]:
 def _check_labels(labels: Any, y: Any) -> None:
     """Refuse labels of an arm that `y` lacks, which no test row can have."""
     known = [plain(label) for label in pd.Series(y).unique()]
-    new = [label for label in map(plain, pd.Series(labels).unique()) if label not in known]
+    new = [label for label in map(plain, pd.Series(np.ravel(labels)).unique()) if label not in known]
     if new:
         raise DataError(f"The arm gives rows of class {listed(new)}, and the classes in `y` are {listed(known)}.")
 

@@ -93,11 +93,11 @@ def regressor_problem(name: str, estimator: Any) -> list[str]:
         warnings.simplefilter("ignore")  # scikit-learn has no tags of an object that is not its own
         try:
             found = is_regressor(estimator)
-        except (AttributeError, TypeError):
+        except Exception:  # what is no object of scikit-learn's may raise whatever it likes
             found = False
     if not found:
         return []
-    while isinstance(estimator, Pipeline) or hasattr(estimator, "refit"):  # a search over one
+    while isinstance(estimator, Pipeline) or {"refit", "estimator"} <= set(dir(estimator)):  # a search over one
         estimator = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator.estimator
     other = _counterpart(type(estimator))
     return [

@@ -100,7 +100,7 @@ def privacy_risk(
     """
     seed = as_seed(random_state)
     _check_numbers(n_attacks, level, max_records)
-    given = {name: opened(part, name) for name, part in zip(_NAMES, (train, synthetic, holdout), strict=True)}
+    given = {name: opened(part, name, features) for name, part in zip(_NAMES, (train, synthetic, holdout), strict=True)}
     train, synthetic, holdout = map(records_in, given.values())
     classes = {name: given[name].labels for name in ("train", "holdout") if is_labelled(given[name])}
     classes = classes if labels is None else _checked(labels, train, holdout)

@@ -92,7 +92,9 @@ def fidelity(
     >>> float(found.columns["shift"][0]), found.precision, found.two_sample_accuracy
     (1.0, 0.0, 1.0)
     """
-    seed, real = as_seed(random_state), opened(real, "real")
+    seed = as_seed(random_state)
+    real, synthetic = opened(real, "real", features), opened(synthetic, "synthetic", features)
+    holdout = None if holdout is None else opened(holdout, "holdout", features)
     features = usual_features(records_in(real, target)) if features is None else features
     drawn = Samples.of(real, synthetic, holdout, features, target, labels).draw(max_rows, seed)
     samples = drawn.alike(max_rows, seed)

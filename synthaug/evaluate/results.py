@@ -30,6 +30,7 @@ _GAINS = ["arm", "estimator", "metric", "gain", "low", "high", "wins", "n", "p",
 _BY_CLASS = ["arm", "estimator", "label", "gain", "low", "high", "n", "support"]
 _KIND = "synthaug comparison"
 _IDLE = 0.01
+_BY_ROW = ("accuracy", "f1_micro", "f1_weighted")
 _TESTS: dict[str, Callable[..., np.ndarray]] = {
     "t": stats.resampled_t_columns,
     "bootstrap": partial(stats.each_column, stats.bootstrap),
@@ -203,7 +204,7 @@ class Comparison:
         return self._verdict(self.gains(), metric)
 
     def _verdict(self, gains: pd.DataFrame, metric: str) -> str:
-        return verdict(self._pooled(gains, metric), self.unit(metric), self.idle(), self.too_few())
+        return verdict(self._pooled(gains, metric), self.unit(metric), self.idle(), self.too_few(metric))
 
     @staticmethod
     def _pooled(gains: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -221,7 +222,7 @@ class Comparison:
         metric = self.metrics[0] if metric is None else metric
         helps = self._pooled(self.gains(), metric)
         helps = helps[(helps["p_holm"] < SURE) & (helps["gain"] > 0)]
-        if helps.empty or self.too_few():
+        if helps.empty or self.too_few(metric):
             return ()
         best, *others = helps.sort_values("gain", ascending=False, kind="stable")["arm"]
         behind = self._pooled(self.gains(versus=best), metric).set_index("arm")["high"] if others else {}
@@ -282,9 +283,16 @@ class Comparison:
             "test more of them with larger test parts, collect more, or merge classes."
         )
 
-    def too_few(self) -> str:
-        """Of which classes too few are tested for anything to be told, such as "class yes (5 rows)"; else nothing."""
-        few = self.data.get("too_few", {})
+    def too_few(self, metric: str | None = None) -> str:
+        """Of which classes too few are tested for anything to be told, such as "class yes (5 rows)"; else nothing.
+
+        Scores in which every row counts alike, such as accuracy, are not swayed by a rare class.
+
+        Args:
+            metric: The name of a score; by default the first.
+        """
+        by_row = (self.metrics[0] if metric is None else metric) in _BY_ROW
+        few = {} if by_row else self.data.get("too_few", {})
         told = [f"{label} ({n} {self._noun}{'' if n == 1 else 's'})" for label, n in few.items()]
         return f"class {listed(told, 5, told=str)}" if told else ""
 

@@ -71,7 +71,7 @@ class Samples:
         - `synthetic` has column 'b', which `real` lacks: drop it.
         """
         given = {"real": real, "synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
-        given = {name: opened(part, name) for name, part in given.items()}
+        given = {name: opened(part, name, features) for name, part in given.items()}
         known = {name: part.labels for name, part in given.items() if is_labelled(part)}
         given = {name: records_in(part, target) for name, part in given.items()}
         if features is None:
@@ -234,8 +234,10 @@ class Classes:
         )
 
 
-def opened(part: Any, name: str) -> Any:
-    """What a pool in a folder, or a data set of images, also a list of items, holds; anything else is left as it is.
+def opened(part: Any, name: str, features: Features | None = None) -> Any:
+    """What a pool in a folder or a data set of images holds, or without `features` a list of items with images.
+
+    Anything else is left as it is.
 
     Raises:
         DataTypeError: a path, a loader or a data module in the argument `name`.
@@ -258,7 +260,8 @@ def opened(part: Any, name: str) -> Any:
         )
     if hasattr(part, "blank"):  # of a pool in a folder
         part = part.load()
-    return read_images(part) if "Dataset" in kinds or _has_image_items(part) else part
+    images = "Dataset" in kinds or (features is None and _has_image_items(part))
+    return read_images(part) if images else part
 
 
 def _has_image_items(part: Any) -> bool:

@@ -147,7 +147,7 @@ def attempt(function: Callable[..., Any], *args: Any) -> tuple[str | None, Any]:
 def _place_of(error: Exception) -> str:
     """The last line of the user's own code that an error came through, if any."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(_NOT_THE_USERS)]
+    own = [frame for frame in frames if not frame.filename.startswith(_NOT_THE_USERS) and ".pyx" not in frame.filename]
     return f" (in {own[-1].name}, {Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 

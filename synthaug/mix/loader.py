@@ -26,6 +26,7 @@ from synthaug.schema import plain
 
 __all__ = ["MixedLoader", "check_loader", "mix_loader"]
 
+_LOOKS = 100  # at items, before labels that lie beside them are trusted
 _SETTINGS = (
     *("num_workers", "persistent_workers", "prefetch_factor", "multiprocessing_context", "worker_init_fn", "timeout"),
     *("collate_fn", "pin_memory", "pin_memory_device", "generator", "in_order"),
@@ -182,7 +183,7 @@ def mix_loader(
 
     Other Arguments:
         labels: The labels of your dataset, for "balance"; by default those in its `targets` or `labels`, if the items
-            that are looked at have them too (16 at most), else each item is read for its label, once.
+            that are looked at have them too (100 at most), else each item is read for its label, once.
         weights: How often each record of the pool is taken, in place of `allocation`.
         image: Where the image is in an item; by default 0 in a tuple and "image" in a dict.
         label: Where the label is in an item; by default 1 in a tuple and "label" in a dict.
@@ -311,8 +312,9 @@ def _read_labels(real: Any, image: Any, label: Any) -> list[Any]:
     try:
         with isolated(0):  # items may draw random crops
             form = ItemForm.of(real[0], image=image, label=label)
-            known = known_labels(real, form, glance(real.__getitem__, len(real)))
-            return known or [form.read(real[index])[1] for index in range(len(real))]
+            looked = glance(real.__getitem__, len(real), _LOOKS)
+            items = (looked[index] if index in looked else real[index] for index in range(len(real)))
+            return known_labels(real, form, looked) or [form.read(item)[1] for item in items]
     except DataError as error:
         raise type(error)(
             f'{error} Labels are read for "balance" alone: you can pass them, `labels=` in `mix_loader`, instead.'

@@ -26,8 +26,8 @@ _FACTOR, _BYTES = 1.75, 8.0  # between two spans: of [-1, 1] and [0, 1], of whic
 _SCALED, _LEFT = 10.0, 0.05  # floats beyond it are yet to be scaled; a share of contrast that is hardly any
 
 
-def glance(take: Callable[[int], Any], n: int) -> dict[int, Any]:
-    """At most 16 of `n` items, from the first to the last, by their place; those that raise are left out.
+def glance(take: Callable[[int], Any], n: int, looks: int = LOOKS) -> dict[int, Any]:
+    """At most 16 (or `looks`) of `n` items, from the first to the last, by their place; those that raise are left out.
 
     They need not be of any use: it may be for them that the user has a sampler.
 
@@ -35,7 +35,7 @@ def glance(take: Callable[[int], Any], n: int) -> dict[int, Any]:
     [0, 1, 2]
     """
     found = {}
-    for place in spread(n, LOOKS).tolist():
+    for place in spread(n, looks).tolist():
         with suppress(Exception):
             found[place] = take(place)
     return found

@@ -37,7 +37,7 @@ class Study:
         self.comparison = comparison
         self.metrics = [str(name) for name in comparison.scores["metric"].unique()]
         self.units = {name: comparison.unit(name, MINUS) for name in self.metrics}
-        self.few = comparison.data.get("too_few", {})
+        self.few = comparison.data.get("too_few", {}) if comparison.too_few() else {}
         self.all_gains = _unsure(comparison.gains()) if self.few else comparison.gains()
         self.verdict = str(comparison.verdict())
         self.gains = self._of_metric(self.all_gains, self.metrics[0])
