@@ -66,9 +66,9 @@ def synthetic_counts(
             )
         return _added(coding.classes, len(y), amount)
     codes = coding.encode(y)
-    by_label = _strategy_of_labels(coding, sampling_strategy, y)
+    strategy = _strategy_of_codes(coding, sampling_strategy, y)
     try:
-        counts = check_sampling_strategy(by_label, codes, "over-sampling")
+        counts = check_sampling_strategy(strategy, codes, "over-sampling")
     except ValueError as error:
         raise ParameterError(
             f"The `sampling_strategy` {sampling_strategy!r} does not fit the labels. {error}"
@@ -93,7 +93,7 @@ def about_share(amount: Amount, n: int) -> list[str]:
     ]
 
 
-def _strategy_of_labels(coding: Labels, strategy: Strategy, y: Any) -> Any:
+def _strategy_of_codes(coding: Labels, strategy: Strategy, y: Any) -> Any:
     """The strategy with codes for labels: imbalanced-learn then needs to compare and sort integers only."""
     sizes = strategy(y) if callable(strategy) else strategy
     if not isinstance(sizes, Mapping):

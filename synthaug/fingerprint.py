@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from synthaug.arrays import as_array, is_array
 
-__all__ = ["MOST_DIGESTED", "are_digests", "digests", "fingerprint", "is_digested", "row_hashes"]
+__all__ = ["MOST_DIGESTED", "are_digests", "digests", "fingerprint", "identified", "is_digested", "row_hashes"]
 
 MOST_DIGESTED = 2**18
 """Rows of which `digests` are kept: beyond it they would take more than 6 MB."""
@@ -64,11 +64,22 @@ def digests(records: Any, labels: Any) -> str:
     >>> len(base64.b64decode(digests(table, ["a", "b"])))
     32
     """
-    if len(records) > MOST_DIGESTED:
-        return ""
+    return identified(records, labels)[1]
+
+
+def identified(records: Any, labels: Any) -> tuple[str, str]:
+    """The `fingerprint` and the `digests` of rows, each of which is hashed once.
+
+    >>> table = pd.DataFrame({"age": [30, 41]})
+    >>> identified(table, ["a", "b"]) == (fingerprint(table, ["a", "b"]), digests(table, ["a", "b"]))
+    True
+    """
     plain, labelled = _hashed(records, labels)
-    both = _digested(np.concatenate([plain, labelled]), _summary(labelled))
-    return base64.b64encode(np.unique(both).tobytes()).decode("ascii")
+    key = _summary(labelled)
+    if len(records) > MOST_DIGESTED:
+        return key, ""
+    both = _digested(np.concatenate([plain, labelled]), key)
+    return key, base64.b64encode(np.unique(both).tobytes()).decode("ascii")
 
 
 def is_digested(known: str, key: str, records: Any, labels: Any = None) -> np.ndarray:

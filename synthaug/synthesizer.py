@@ -39,7 +39,7 @@ from synthaug.errors import (
     listed,
 )
 from synthaug.files import atomic_folder, check_file, read_json, sha256, write_json
-from synthaug.fingerprint import digests, fingerprint
+from synthaug.fingerprint import identified
 from synthaug.generators.base import GeneratorModule
 from synthaug.generators.gan import ConditionalGAN
 from synthaug.generators.training import Training
@@ -155,8 +155,7 @@ class Synthesizer(BaseEstimator):
         codes = coding.encode(labels)
         self.codec_ = (_codec_for(records) if self.codec is None else clone(self.codec)).fit(records)
         self.labels_, self.classes_ = coding, np.array(coding.classes)
-        seen = records, coding.decode(codes)
-        self.fingerprint_, self.digests_ = fingerprint(*seen), digests(*seen)
+        self.fingerprint_, self.digests_ = identified(records, coding.decode(codes))
         if self.augment is not None and self.codec_.spec.fields:
             raise ParameterError(
                 "`augment` takes a pipeline for images, and the records are rows of a table: leave it out."

@@ -97,7 +97,9 @@ def regressor_problem(name: str, estimator: Any) -> list[str]:
             found = False
     if not found:
         return []
-    while isinstance(estimator, Pipeline) or {"refit", "estimator"} <= set(dir(estimator)):  # a search over one
+    while isinstance(estimator, Pipeline) or (
+        hasattr(estimator, "refit") and hasattr(estimator, "estimator")
+    ):  # a search
         estimator = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator.estimator
     other = _counterpart(type(estimator))
     return [

@@ -60,7 +60,7 @@ class Samples:
     def of(
         cls, real: Any, synthetic: Any, holdout: Any, features: Features | None, target: Any, labels: Sequence | None
     ) -> Samples:
-        """Check what `fidelity` was given; see there for what is raised.
+        """Check what `fidelity` was given and has `opened`; see there for what is raised.
 
         >>> table = pd.DataFrame({"a": [1, 2]})
         >>> Samples.of(table, table.rename(columns={"a": "b"}), None, None, None, None)
@@ -71,7 +71,6 @@ class Samples:
         - `synthetic` has column 'b', which `real` lacks: drop it.
         """
         given = {"real": real, "synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
-        given = {name: opened(part, name, features) for name, part in given.items()}
         known = {name: part.labels for name, part in given.items() if is_labelled(part)}
         given = {name: records_in(part, target) for name, part in given.items()}
         if features is None:

@@ -15,7 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from synthaug.arrays import LAYOUTS, find_layout, from_grid, to_grid
 from synthaug.errors import DataError, SynthaugError, SynthaugWarning, listed
-from synthaug.fingerprint import digests, fingerprint
+from synthaug.fingerprint import identified
 from synthaug.image_sources import check_map_style
 from synthaug.images import ImageRecords, read_images
 from synthaug.mix.dataset import find_mixed
@@ -86,7 +86,8 @@ def check_apart(datasets: Sequence[Any], images: ImageRecords, *, layout: str | 
     if not datasets:
         return
     records, labels = images.records, images.labels
-    source = Source("training set", fingerprint(records, labels), 0, digests=digests(records, labels))
+    key, known = identified(records, labels)
+    source = Source("training set", key, 0, digests=known)
     training = Pool.of(records[:1], labels[:1], source)
     for dataset in datasets:
         if find_mixed(dataset) is not None or not source.digests:
